@@ -75,12 +75,12 @@ struct WitnessRecord {
 inline constexpr std::size_t witness_records = 16;
 
 struct StatsPage {
-    char magic[8];           // "UNKNOT\0\1"
-    std::uint32_t version;   // of the layout: 1
-    std::uint32_t size;      // bytes of this struct that the writer knows
-    std::uint32_t pid;       // as the writer sees it (its own PID namespace); 0 until the shim has started
-    std::uint32_t flags;     // StatsFlag bits
-    Mode mode;               // in force now
+    char magic[8];          // "UNKNOT\0\1"
+    std::uint32_t version;  // of the layout: 1
+    std::uint32_t size;     // bytes of this struct that the writer knows
+    std::uint32_t pid;      // as the writer sees it (its own PID namespace); 0 until the shim has started
+    std::uint32_t flags;    // StatsFlag bits
+    Mode mode;              // in force now
     Probe probe;
     AllocatorKind allocator;
     WalkMode walk_mode;

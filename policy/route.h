@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which way one call takes. Pure decisions over plain facts: no libc, no globals, no I/O.
+#pragma once
+
+#include "policy/stats_page.h"
+
+namespace unknot {
+
+enum class Route : std::uint8_t {
+    real,      // straight to the real allocator
+    arena,     // served by, or given back to, the arena
+    deferred,  // a free that waits until this thread owns no loader lock
+    observed,  // counted, then to the real allocator (observe mode)
+};
+
+struct AllocationFacts {
+    bool owns_loader_lock = false;
+    bool nothing_to_forward_to = false;  // the real function is not known yet
+    Mode mode = Mode::protect;
+};
+
+// Rule 1: a thread that owns L never enters the allocator.
+constexpr Route route(const AllocationFacts& call) {
+    if (call.nothing_to_forward_to) return Route::arena;
+    if (!call.owns_loader_lock) return Route::real;
+    if (call.mode == Mode::protect) return Route::arena;
+    return call.mode == Mode::observe ? Route::observed : Route::real;
+}
+
+struct DeallocationFacts {
+    bool ours = false;  // the block lies in the arena
+    bool owns_loader_lock = false;
+    bool nothing_to_forward_to = false;
+    Mode mode = Mode::protect;
+};
+
+constexpr Route route(const DeallocationFacts& call) {
+    if (call.ours) return Route::arena;
+    if (call.nothing_to_forward_to) return Route::deferred;
+    if (!call.owns_loader_lock) return Route::real;
+    if (call.mode == Mode::protect) return Route::deferred;
+    return call.mode == Mode::observe ? Route::observed : Route::real;
+}
+
+static_assert(route(AllocationFacts{}) == Route::real);
+static_assert(route(AllocationFacts{.owns_loader_lock = true}) == Route::arena);
+static_assert(route(AllocationFacts{.owns_loader_lock = true, .mode = Mode::observe}) == Route::observed);
+static_assert(route(AllocationFacts{.owns_loader_lock = true, .mode = Mode::pass_through}) == Route::real);
+static_assert(route(DeallocationFacts{.ours = true, .owns_loader_lock = true}) == Route::arena);
+static_assert(route(DeallocationFacts{.owns_loader_lock = true}) == Route::deferred);
+static_assert(route(DeallocationFacts{.ours = true, .mode = Mode::off}) == Route::arena);
+
+// What an allocation under a loader lock does when the arena has no room for it (UNKNOT_ARENA_FULL).
+enum class ArenaFull : std::uint8_t {
+    forward,  // to the real allocator; the guarantee is off for that call, and it is counted
+    fail,     // NULL with ENOMEM, or std::bad_alloc, as the entry point's contract says
+};
+
+}  // namespace unknot

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// The arena: where allocations go that are made under a loader lock. Lock-free, async-signal-safe, usable in the child
+// of a fork; memory comes from the kernel by raw system calls, so nothing here can reach malloc, a lock, or errno.
+//
+// Range: one reservation, [metadata | span | span | ...], so that "is it ours" is one subtraction and one compare.
+// A block: a 16-byte header, then the payload. Small blocks (up to small_limit) are cut from a chunk that belongs to
+// one thread's cursor; larger ones get a span of their own, whose pages go back to the kernel when they are freed.
+//
+// Thread safety: every member may be called by any thread at any time, in signal handlers too, each thread with its own
+// cursor.
+// (1) Only the thread of a cursor cuts from the cursor's chunk, so cutting needs no atomic operation. A signal handler
+//     that interrupts its own thread in the middle sees `busy` and takes a span of its own instead.
+// (2) Blocks are freed by anyone: see invariant (1) of chunk.h.
+#pragma once
+
+#include "shim/chunk.h"
+#include "shim/platform.h"
+#include "shim/stats.h"
+
+namespace unknot {
+
+// What one thread needs to cut blocks without asking anybody. Zero is the empty state.
+struct ArenaCursor {
+    std::uint32_t chunk;       // index + 1; 0: none
+    std::uint32_t offset;      // the next free byte in the chunk
+    std::uint32_t blocks;      // handed out from this chunk and not rolled back
+    std::uint32_t dirty_end;   // bytes of the chunk below this may be non-zero
+    std::int32_t block_delta;  // live blocks not yet in the statistics
+    volatile bool busy;        // this thread is in the middle of changing the fields above
+    std::int64_t byte_delta;   // live bytes not yet in the statistics
+};
+
+enum class Fill : std::uint8_t { as_is, zero };
+
+class Arena {
+  public:
+    static constexpr std::size_t small_limit = chunk_size / 4;
+    static constexpr std::size_t default_limit = std::size_t{1} << 30;
+    static constexpr std::size_t static_reserve = std::size_t{512} << 10;
+
+    constexpr explicit Arena(StatsPage& stats) : stats_(stats) {}
+
+    // How much memory may be committed at a time, in bytes. Takes effect at once; the reservation follows the limit
+    // that holds when the first block is asked for.
+    void set_limit(std::size_t bytes) { limit_.store(bytes, std::memory_order_relaxed); }  // Relaxed: a plain value.
+
+    // Relaxed: whoever holds a block of ours got it after the range was known (the block came to it that way).
+    bool contains(const void* p) const {
+        return reinterpret_cast<std::uintptr_t>(p) - base_.load(std::memory_order_relaxed) <
+               size_.load(std::memory_order_relaxed);
+    }
+
+    // nullptr when the limit, the kernel or the address space says no. `alignment` is a power of two.
+    void* allocate(ArenaCursor& cursor, std::size_t size, std::size_t alignment = 16, Fill fill = Fill::as_is);
+
+    // `p` is what allocate returned; anything else in the range is reported and stops the process.
+    void deallocate(ArenaCursor& cursor, void* p);
+
+    // Bytes that may be used at `p`.
+    std::size_t usable_size(const void* p) const;
+
+    // True: the block at `p` now has room for `size` bytes. Grows the cursor's newest block and blocks with pages of
+    // their own; shrinks always succeed.
+    bool resize_in_place(ArenaCursor& cursor, void* p, std::size_t size);
+
+    // The thread ends: nothing is cut from its chunk any more.
+    void retire(ArenaCursor& cursor);
+
+    // Adds what the cursor has counted to the statistics.
+    void publish(ArenaCursor& cursor);
+
+    // Only for tests: gives the reservation back. No block may be live.
+    void destroy();
+
+  private:
+    struct Block;
+    struct Region;
+
+    Region* region();
+    Region* reserve();
+    Region* publish_region(void* memory, std::size_t bytes, bool writable);
+    void* allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill);
+    bool refill(ArenaCursor& cursor);
+    std::int64_t take_span(unsigned span_class, std::size_t bytes);
+    std::int64_t advance_frontier(unsigned span_class);
+    bool charge(std::size_t bytes);
+    void discharge(std::size_t bytes);
+    void recycle(std::uint32_t index);
+    Block* checked(void* p, const char* operation) const;
+    void note(ArenaCursor& cursor, std::int32_t blocks, std::int64_t bytes);
+
+    // The range. Until it is known, `base_` lies so that no user-space address is inside whatever `size_` says, and
+    // while `size_` is 0 nothing is inside whatever `base_` says: the two may be seen in any order.
+    std::atomic<std::uintptr_t> base_{std::uintptr_t{1} << 63};
+    std::atomic<std::size_t> size_{0};
+
+    StatsPage& stats_;
+    std::atomic<std::size_t> limit_{default_limit};
+    std::atomic<Region*> claimed_{nullptr};         // the reservation that won
+    std::atomic<Region*> region_{nullptr};          // the same, once the range above is known
+    std::atomic<std::uint32_t> frontier_{0};        // spans below this index have been handed out at least once
+    std::atomic<std::uint32_t> metadata_ready_{0};  // metadata below this index is writable
+    std::atomic<std::uint32_t> warm_{0};            // listed chunks that kept their pages
+    SpanList free_[span_classes];
+};
+
+}  // namespace unknot

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// What differs between machines and libcs, and nothing else: attributes, page size, raw system calls. Raw, because
+// allocators interpose mmap and munmap (gperftools does, for its hooks) and because none of these may touch errno.
+#pragma once
+
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#define UNKNOT_EXPORT [[gnu::visibility("default")]]
+#define UNKNOT_COLD [[gnu::cold, gnu::noinline]]
+
+namespace unknot {
+
+// A pointer that has been through the linker is 8-byte aligned; so is everything malloc returns on these machines.
+inline constexpr std::size_t word_size = sizeof(void*);
+static_assert(word_size == 8, "Unknot knows 64-bit machines only");
+
+// The largest page size of the supported machines (aarch64 kernels may use 64 KiB): a unit that is a whole number of
+// pages everywhere, so that nothing has to ask at run time.
+inline constexpr std::size_t page_multiple = std::size_t{64} << 10;
+
+namespace raw {
+
+#if defined(__x86_64__)
+inline long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) {
+    long result;
+    register long r10 asm("r10") = d;
+    register long r8 asm("r8") = e;
+    register long r9 asm("r9") = f;
+    asm volatile("syscall"
+                 : "=a"(result)
+                 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                 : "rcx", "r11", "memory");
+    return result;
+}
+#elif defined(__aarch64__)
+inline long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) {
+    register long x8 asm("x8") = number;
+    register long x0 asm("x0") = a;
+    register long x1 asm("x1") = b;
+    register long x2 asm("x2") = c;
+    register long x3 asm("x3") = d;
+    register long x4 asm("x4") = e;
+    register long x5 asm("x5") = f;
+    asm volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+    return x0;
+}
+#else
+#error "Unknot knows x86_64 and aarch64"
+#endif
+
+inline long address(const void* p) {
+    return static_cast<long>(reinterpret_cast<std::uintptr_t>(p));
+}
+
+inline bool failed(long result) {
+    return static_cast<unsigned long>(result) >= static_cast<unsigned long>(-4095L);
+}
+
+// nullptr on failure.
+inline void* reserve(std::size_t bytes) {
+    const long got =
+        call(SYS_mmap, 0, static_cast<long>(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return failed(got) ? nullptr : reinterpret_cast<void*>(got);
+}
+
+inline bool commit(void* start, std::size_t bytes) {
+    return !failed(call(SYS_mprotect, address(start), static_cast<long>(bytes), PROT_READ | PROT_WRITE));
+}
+
+// Gives the pages back; the range stays writable and reads as zeroes. False: nothing was given back.
+inline bool discard(void* start, std::size_t bytes) {
+    return !failed(call(SYS_madvise, address(start), static_cast<long>(bytes), MADV_DONTNEED));
+}
+
+inline void release(void* start, std::size_t bytes) {
+    call(SYS_munmap, address(start), static_cast<long>(bytes));
+}
+
+inline void write_all(int fd, const char* text, std::size_t size) {
+    while (size != 0) {
+        const long n = call(SYS_write, fd, address(text), static_cast<long>(size));
+        if (n == -4 /* EINTR */) continue;
+        if (failed(n) || n == 0) return;
+        text += n;
+        size -= static_cast<std::size_t>(n);
+    }
+}
+
+inline int open_append(const char* path) {
+    return static_cast<int>(call(SYS_openat, AT_FDCWD, address(path), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+}
+
+inline void close(int fd) {
+    call(SYS_close, fd);
+}
+
+inline std::uint32_t pid() {
+    return static_cast<std::uint32_t>(call(SYS_getpid));
+}
+
+}  // namespace raw
+
+// What stands at the start of a function that was reached by a tail call: its caller's caller is the application.
+// aarch64 may sign return addresses; the top bits go.
+#if defined(__aarch64__)
+inline const void* strip_signature(const void* address) {
+    register const void* x30 asm("x30") = address;
+    asm("hint 7" : "+r"(x30));  // xpaclri, a no-op before ARMv8.3
+    return x30;
+}
+#else
+inline const void* strip_signature(const void* address) {
+    return address;
+}
+#endif
+#define UNKNOT_CALLER (::unknot::strip_signature(__builtin_return_address(0)))
+
+}  // namespace unknot

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the shim says to the operator: one line, one write(2), no allocation. One function per thing to say, so that
+// call sites read as sentences. Safe in signal handlers and under any lock.
+#pragma once
+
+#include <cstddef>
+
+#include "policy/settings.h"
+
+namespace unknot::report {
+
+// Where the lines go from now on.
+void use_log(const LogTarget& target);
+
+void bad_setting(const BadSetting& bad);
+void not_on_path(const char* executable_malloc_owner);
+void wrong_order(const char* allocator);
+[[noreturn]] void no_real_allocator();
+void calibration_failed(const char* reason);
+void static_reserve(std::size_t bytes);
+
+// The report of UNKNOT_REPORT=exit.
+void statistics(const StatsPage& page);
+
+// Proved memory corruption: these do not return.
+[[noreturn]] void double_free(const void* block, std::size_t bytes, const char* operation);
+[[noreturn]] void not_a_block(const void* block, const char* operation);
+[[noreturn]] void cannot_throw(std::size_t bytes);
+
+}  // namespace unknot::report

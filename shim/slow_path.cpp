@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/slow_path.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "shim/inner_code.h"
+#include "shim/loader_lock.h"
+#include "shim/real_allocator.h"
+#include "shim/stand_ins.h"
+#include "shim/witness.h"
+
+namespace unknot {
+
+constinit Arena arena{unknot_stats};
+constinit Settings settings;
+constinit bool realloc_zero_frees = true;
+
+namespace {
+
+constinit std::atomic<bool> hot_path_open{false};
+constinit DeferredFrees deferred_frees;
+
+// Walks are counted in TLS and published in batches: a storm of walks would fight for the counter's line.
+constexpr std::uint32_t walks_per_publication = 256;
+
+// What this thread compares its id with while nothing special is going on.
+const int* quiet_word() {
+    const bool watching = settings.mode == Mode::protect || settings.mode == Mode::observe;
+    return watching ? loader_locks.load_owner : &nobody;
+}
+
+class KeepErrno {
+  public:
+    KeepErrno() : saved_(errno) {}
+    ~KeepErrno() { errno = saved_; }
+    KeepErrno(const KeepErrno&) = delete;
+    KeepErrno& operator=(const KeepErrno&) = delete;
+
+  private:
+    int saved_;
+};
+
+// The guard that every slow call passes first: the table is filled and this thread is known.
+ThreadState& enter() {
+    ThreadState& thread = thread_state;
+    ++thread.slow_calls;
+    if (__builtin_expect(thread.id == nobody, 0)) {
+        KeepErrno keep;
+        thread.id = id_in_mutexes();
+        thread.watched = &thread.id;
+    }
+    if (__builtin_expect(!is_resolved() && !thread.resolving, 0)) {
+        KeepErrno keep;
+        thread.resolving = true;
+        resolve_real_allocator();
+        thread.resolving = false;
+    }
+    if (__builtin_expect(loader_locks.probe == Probe::none, 0)) confirm_load_lock(thread);
+    return thread;
+}
+
+// This thread owns no loader lock: catch up with what waits, and go back to the quiet word.
+void settle(ThreadState& thread, const void* caller) {
+    if (thread.drain == Drain::at_once || (thread.drain == Drain::careful && !is_inner_code(caller))) {
+        KeepErrno keep;
+        drain(thread);
+    }
+    // Relaxed: a thread that still sees `false` goes the slow way once more.
+    if (thread.walks == 0 && thread.drain == Drain::nothing && hot_path_open.load(std::memory_order_relaxed)) {
+        thread.watched = quiet_word();
+    }
+}
+
+// Between walks nobody waits for exact sums; inside a walk they are published at its end.
+void publish(ThreadState& thread) {
+    if (thread.walks == 0) arena.publish(thread.cursor);
+}
+
+void* from_arena(ThreadState& thread, const Request& request) {
+    void* block = arena.allocate(thread.cursor, request.size, request.alignment, request.fill);
+    if (block == nullptr) return nullptr;
+    publish_walks(thread);
+    count(unknot_stats.diverted);
+    count(unknot_stats.diverted_bytes, request.size);
+    arm_exit_hook(thread);
+    publish(thread);
+    return block;
+}
+
+// The arena is full and the policy is to fail.
+Served fail(ThreadState& thread, const Request& request, const void* caller) {
+    void* block = nullptr;
+    while (block == nullptr) {
+        count(unknot_stats.failed);
+        if (request.failure == Failure::c) errno = ENOMEM;
+        if (request.failure != Failure::cxx) return {true, nullptr};
+        run_new_handler_or_throw(request.size, caller);
+        block = from_arena(thread, request);
+    }
+    return {true, block};
+}
+
+bool defer(ThreadState& thread, const Deallocation& call) {
+    auto* record = static_cast<DeferredFree*>(arena.allocate(thread.cursor, sizeof(DeferredFree)));
+    if (record == nullptr) return false;
+    record->call = call;
+    deferred_frees.push(record);
+    count(unknot_stats.deferred);
+    // A walk that an unwinder makes inside the allocator ends inside the allocator: draining there would enter it.
+    const Drain when = thread.walks != 0 && thread.walk_by_inner_code ? Drain::careful : Drain::at_once;
+    if (thread.drain != Drain::at_once) thread.drain = when;
+    thread.watched = &thread.id;
+    arm_exit_hook(thread);
+    publish(thread);
+    return true;
+}
+
+void replay(const Deallocation& call) {
+    [[maybe_unused]] const char nothrow_tag = 0;
+    [[maybe_unused]] const void* tag = &nothrow_tag;
+    [[maybe_unused]] const std::size_t size = call.size;
+    [[maybe_unused]] const std::size_t alignment = call.alignment;
+    void* pointer = call.pointer;
+    switch (call.row) {
+#define UNKNOT_ALLOCATION(id, ...)
+#define UNKNOT_ALLOCATION_INTO(id, ...)
+#define UNKNOT_REALLOCATION(id, ...)
+#define UNKNOT_DEALLOCATION(id, symbol, parameters, arguments, ...) \
+    case DeallocationRow::id:                                       \
+        return real_allocator.id arguments;
+#define UNKNOT_QUERY(id, ...)
+#include "shim/entry_points.inc"
+    }
+}
+
+// The block moves; a shrinking copy is cut.
+void* move(void* to, const void* from, std::size_t from_bytes, std::size_t to_bytes) {
+    return memcpy(to, from, from_bytes < to_bytes ? from_bytes : to_bytes);
+}
+
+}  // namespace
+
+Served divert_allocation(const Request& request, const void* caller) {
+    ThreadState& thread = enter();
+    const bool owns = owns_loader_lock(thread);
+    switch (route(AllocationFacts{
+        .owns_loader_lock = owns, .nothing_to_forward_to = !knows_real_allocator(), .mode = settings.mode})) {
+        case Route::observed:
+            count(unknot_stats.observed);
+            witness(unknot_stats.under_loader_lock, caller);
+            return {false, nullptr};
+        case Route::arena:
+            if (void* block = from_arena(thread, request)) return {true, block};
+            if (!knows_real_allocator() || settings.arena_full == ArenaFull::fail) return fail(thread, request, caller);
+            count(unknot_stats.forwarded);
+            return {false, nullptr};
+        default:
+            if (!owns) settle(thread, caller);
+            return {false, nullptr};
+    }
+}
+
+bool divert_deallocation(const Deallocation& call, const void* caller) {
+    if (arena.contains(call.pointer)) {
+        // No question about locks, and no look at whether we are protecting: the arena takes its own back always.
+        arena.deallocate(thread_state.cursor, call.pointer);
+        publish(thread_state);
+        return true;
+    }
+    ThreadState& thread = enter();
+    const bool owns = owns_loader_lock(thread);
+    switch (route(DeallocationFacts{
+        .owns_loader_lock = owns, .nothing_to_forward_to = !knows_real_allocator(), .mode = settings.mode})) {
+        case Route::observed:
+            if (call.pointer == nullptr) return false;
+            count(unknot_stats.observed);
+            witness(unknot_stats.under_loader_lock, caller);
+            return false;
+        case Route::deferred:
+            if (call.pointer == nullptr || defer(thread, call)) return true;
+            count(unknot_stats.forwarded);
+            return false;
+        default:
+            if (!owns) settle(thread, caller);
+            return false;
+    }
+}
+
+Served divert_reallocation(void* pointer, std::size_t size, const void* caller) {
+    const Request request{.size = size};
+    if (pointer == nullptr) return divert_allocation(request, caller);
+    ThreadState& thread = enter();
+    const bool owns = owns_loader_lock(thread);
+    const Route way = route(AllocationFacts{
+        .owns_loader_lock = owns, .nothing_to_forward_to = !knows_real_allocator(), .mode = settings.mode});
+    const bool ours = arena.contains(pointer);
+    if (way == Route::observed) {
+        count(unknot_stats.observed);
+        witness(unknot_stats.under_loader_lock, caller);
+    }
+    if (!owns) settle(thread, caller);
+    if (!ours && way != Route::arena) return {false, nullptr};
+
+    if (size == 0 && realloc_zero_frees) {
+        divert_deallocation({.pointer = pointer, .row = DeallocationRow::free}, caller);
+        return {true, nullptr};
+    }
+    if (ours && arena.resize_in_place(thread.cursor, pointer, size)) {
+        publish(thread);
+        return {true, pointer};
+    }
+    const std::size_t old_bytes = ours ? arena.usable_size(pointer) : real_allocator.malloc_usable_size(pointer);
+    // A block whose size nobody knows cannot be copied: the real allocator has to do it.
+    if (old_bytes == 0) {
+        count(unknot_stats.forwarded);
+        return {false, nullptr};
+    }
+    void* to = nullptr;
+    if (way == Route::arena) {
+        to = from_arena(thread, request);
+        if (to == nullptr && (!knows_real_allocator() || settings.arena_full == ArenaFull::fail)) {
+            return fail(thread, request, caller);
+        }
+        if (to == nullptr) count(unknot_stats.forwarded);
+        if (to == nullptr && !ours) return {false, nullptr};
+    }
+    // An arena block leaves the arena as soon as its owner resizes it under no lock.
+    if (to == nullptr) to = real_allocator.malloc(size);
+    if (to == nullptr) return {true, nullptr};
+    move(to, pointer, old_bytes, size);
+    divert_deallocation({.pointer = pointer, .row = DeallocationRow::free}, caller);
+    return {true, to};
+}
+
+const RealAllocator& ask_real() {
+    enter();
+    return real_allocator;
+}
+
+void publish_walks(ThreadState& thread) {
+    if (thread.unpublished_walks != 0) count(unknot_stats.walks, thread.unpublished_walks);
+    thread.unpublished_walks = 0;
+}
+
+void begin_walk(ThreadState& thread, const void* frame, const void* caller) {
+    if (++thread.unpublished_walks == walks_per_publication) publish_walks(thread);
+    if (thread.walks++ == 0) {
+        thread.outermost_walk = frame;
+        thread.walk_by_inner_code = is_inner_code(caller);
+    }
+    thread.watched = &thread.id;
+}
+
+void end_walk(ThreadState& thread) {
+    // Already 0 if a slow call found in between that the lock had been let go.
+    if (thread.walks != 0) --thread.walks;
+    if (thread.walks != 0) return;
+    arena.publish(thread.cursor);
+    if (thread.drain != Drain::nothing && !thread.walk_by_inner_code && !owns_loader_lock(thread)) {
+        KeepErrno keep;
+        drain(thread);
+    }
+    if (thread.drain == Drain::nothing && hot_path_open.load(std::memory_order_relaxed)) thread.watched = quiet_word();
+}
+
+void drain(ThreadState& thread) {
+    thread.drain = Drain::nothing;
+    DeferredFree* record = deferred_frees.take_all();
+    while (record != nullptr) {
+        const Deallocation call = record->call;
+        DeferredFree* next = record->next;
+        arena.deallocate(thread.cursor, record);
+        // Before the call: whoever finds all frees drained and then looks sees no more than one still on its way.
+        replay(call);
+        count(unknot_stats.drained);
+        record = next;
+    }
+    publish(thread);
+}
+
+void open_hot_path() {
+    hot_path_open.store(true, std::memory_order_relaxed);
+    ThreadState& thread = enter();
+    if (thread.drain == Drain::nothing && thread.walks == 0) thread.watched = quiet_word();
+}
+
+void renew_thread() {
+    if (thread_state.id != nobody) thread_state.id = id_in_mutexes();
+}
+
+void thread_ends(void* state) {
+    ThreadState& thread = *static_cast<ThreadState*>(state);
+    thread.has_exit_hook = false;  // what comes after us arms it again
+    if (thread.drain != Drain::nothing && !owns_loader_lock(thread)) drain(thread);
+    publish_walks(thread);
+    arena.retire(thread.cursor);
+    arena.publish(thread.cursor);
+}
+
+}  // namespace unknot

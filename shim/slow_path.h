@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// What happens when the hot path's question is not answered by "real". Everything here is cold; the entry points'
+// slow halves (entry_points_slow.cpp) ask, and forward what is not handled.
+#pragma once
+
+#include "policy/settings.h"
+#include "shim/arena.h"
+#include "shim/deferred_frees.h"
+#include "shim/thread_state.h"
+
+namespace unknot [[gnu::visibility("hidden")]] {
+
+// How an allocation function says that there is no memory.
+enum class Failure : std::uint8_t {
+    c,            // NULL and ENOMEM
+    cxx,          // new_handler, then std::bad_alloc
+    cxx_nothrow,  // NULL
+};
+
+struct Request {
+    std::size_t size;
+    std::size_t alignment = 16;
+    Fill fill = Fill::as_is;
+    Failure failure = Failure::c;
+};
+
+struct Served {
+    bool yes;     // false: the call is the real allocator's
+    void* block;  // nullptr: failed, and errno says so where the contract wants it
+};
+
+extern constinit Arena arena;
+extern constinit Settings settings;
+// What the real allocator's realloc(p, 0) does: true, it frees and returns NULL; false, it returns a block. Asked of
+// the allocator itself at start.
+extern constinit bool realloc_zero_frees;
+
+// `caller` is the return address into the code that called the entry point.
+Served divert_allocation(const Request& request, const void* caller);
+Served divert_reallocation(void* pointer, std::size_t size, const void* caller);
+// True: done (given back to the arena, or deferred).
+bool divert_deallocation(const Deallocation& call, const void* caller);
+
+// The real allocator, for questions that lock nothing.
+const struct RealAllocator& ask_real();
+
+// This thread is about to run a walk for real; nothing it allocates until end_walk goes to the allocator.
+void begin_walk(ThreadState& thread, const void* frame, const void* caller);
+void end_walk(ThreadState& thread);
+void publish_walks(ThreadState& thread);
+
+// Runs every deferred free. This thread owns no loader lock and does not stand inside the allocator.
+void drain(ThreadState& thread);
+
+// The mode is decided: from now on threads take the hot path.
+void open_hot_path();
+// In the child of a fork: this thread has another id.
+void renew_thread();
+// pthread_key destructor.
+void thread_ends(void* state);
+
+}  // namespace gnu::visibility("hidden")]]

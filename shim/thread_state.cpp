@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/thread_state.h"
+
+#include <pthread.h>
+
+namespace unknot {
+
+constinit thread_local ThreadState thread_state [[gnu::tls_model("initial-exec")]] = {
+    .watched = &nobody,
+    .id = nobody,
+    .walks = 0,
+    .outermost_walk = nullptr,
+    .resolving = false,
+    .has_exit_hook = false,
+    .walk_by_inner_code = false,
+    .drain = Drain::nothing,
+    .unpublished_walks = 0,
+    .slow_calls = 0,
+    .cursor = {},
+};
+
+namespace {
+constinit pthread_key_t exit_key = 0;
+constinit bool has_exit_key = false;
+}  // namespace
+
+int id_in_mutexes() {
+    pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    pthread_mutex_lock(&mutex);
+    // The field is in the installed headers (bits/struct_mutex.h) because the static initialisers need it: glibc can
+    // not change it without breaking every compiled program.
+    const int id = mutex.__data.__owner;
+    pthread_mutex_unlock(&mutex);
+    return id;
+}
+
+void prepare_exit_hook(void (*at_exit)(void*)) {
+    has_exit_key = pthread_key_create(&exit_key, at_exit) == 0;
+}
+
+void arm_exit_hook(ThreadState& thread) {
+    if (thread.has_exit_hook || !has_exit_key) return;
+    // First, because glibc callocs room for keys of 32 and above: that call comes back here.
+    thread.has_exit_hook = true;
+    pthread_setspecific(exit_key, &thread);
+}
+
+}  // namespace unknot

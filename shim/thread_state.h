@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the shim knows of one thread, in initial-exec TLS: no lock, no allocation, no call to reach it. The words start
+// so that the hot path of a thread that nobody has seen yet goes the slow way, which fills them in.
+#pragma once
+
+#include <cstdint>
+
+#include "shim/arena.h"
+
+namespace unknot [[gnu::visibility("hidden")]] {
+
+enum class Drain : std::uint8_t {
+    nothing,  // this thread has deferred nothing since it last drained
+    at_once,  // at the next call that owns no loader lock
+    careful,  // the same, but not while the caller may stand inside the allocator
+};
+
+struct ThreadState {
+    // The hot path compares *watched with id; equal means: go the slow way. Three cases in one comparison:
+    //   watched == the loader's owner word of _dl_load_lock: equal while this thread owns it
+    //   watched == &id: always equal (inside a walk, or frees are waiting to be drained)
+    //   watched == &nobody, id == 0: this thread is not known yet
+    const int* watched;
+    // This thread's id, as the loader's mutexes spell it. 0: not known yet.
+    int id;
+    // dl_iterate_phdr calls of ours on this thread's stack, innermost frame last. May be too high: see loader_lock.h.
+    std::uint32_t walks;
+    const void* outermost_walk;  // frame address, for the probe that knows no owner words
+    bool resolving;              // looking up the real allocator
+    bool has_exit_hook;
+    bool walk_by_inner_code;  // the outermost walk was asked for by an unwinder or the allocator
+    Drain drain;
+    std::uint32_t unpublished_walks;
+    std::uint32_t slow_calls;  // how often this thread went the slow way; wraps
+    ArenaCursor cursor;
+};
+
+// Never a thread's id, so "owned by nobody" and "watched by nobody" look the same.
+inline constexpr int nobody = 0;
+
+extern constinit thread_local ThreadState thread_state [[gnu::tls_model("initial-exec")]];
+
+// The whole question of the hot path. Relaxed: where the word is the owner word of a lock, only this thread stores this
+// thread's id there, so the answer cannot change under us; the other words only this thread writes.
+[[gnu::always_inline]] inline bool must_go_slow(const ThreadState& thread) {
+    return __builtin_expect(__atomic_load_n(thread.watched, __ATOMIC_RELAXED) == thread.id, 0);
+}
+
+// This thread's id as the loader's mutexes spell it. glibc stores the id cached in its thread descriptor, which is not
+// always what gettid says (in a vfork child it is the parent's); a mutex of our own gets the same word.
+int id_in_mutexes();
+
+// Runs `at_exit(state)` when the calling thread ends. Without a free key nothing happens: the thread's chunk is lost.
+void prepare_exit_hook(void (*at_exit)(void*));
+void arm_exit_hook(ThreadState& thread);
+
+}  // namespace gnu::visibility("hidden")]]
