@@ -83,6 +83,7 @@ const char* calibrate(WalkFunction walk) {
         loader_locks.load_owner = &calibration.load_lock->__data.__owner;
         loader_locks.write_owner = &calibration.write_lock->__data.__owner;
         loader_locks.write_lock = calibration.write_lock;
+        loader_locks.rtld_global = calibration.start;
     }
     loader_locks.probe = failure == nullptr ? Probe::owner_words : Probe::wrapper;
     calibration.load_lock = nullptr;

@@ -26,6 +26,7 @@ struct LoaderLocks {
     const int* load_owner = &nobody;   // of _dl_load_lock; `nobody` where it is not known
     const int* write_owner = &nobody;  // of _dl_load_write_lock, read on slow paths only: every walk writes its line
     pthread_mutex_t* write_lock = nullptr;
+    const void* rtld_global = nullptr;
 };
 
 extern constinit LoaderLocks loader_locks;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "shim/fork_handlers.h"
 #include "shim/inner_code.h"
 #include "shim/loader_lock.h"
 #include "shim/real_allocator.h"
@@ -20,6 +21,11 @@ namespace {
 
 constinit std::atomic<bool> hot_path_open{false};
 constinit DeferredFrees deferred_frees;
+// The last thread that diverted or deferred inside a walk that is not over, and the last owner of the write lock whom
+// an allocator's walk would have waited for. Relaxed everywhere: for the statistics, and every walk ends by clearing
+// its own.
+constinit std::atomic<int> diverting{nobody};
+constinit std::atomic<int> contended{nobody};
 
 // Walks are counted in TLS and published in batches: a storm of walks would fight for the counter's line.
 constexpr std::uint32_t walks_per_publication = 256;
@@ -53,6 +59,7 @@ ThreadState& enter() {
     if (__builtin_expect(!is_resolved() && !thread.resolving, 0)) {
         KeepErrno keep;
         thread.resolving = true;
+        register_fork_handlers();
         resolve_real_allocator();
         thread.resolving = false;
     }
@@ -77,12 +84,26 @@ void publish(ThreadState& thread) {
     if (thread.walks == 0) arena.publish(thread.cursor);
 }
 
+void clear_contention(const ThreadState& thread, std::uint64_t* counter) {
+    int mine = thread.id;
+    if (contended.load(std::memory_order_relaxed) != mine) return;
+    if (contended.compare_exchange_strong(mine, nobody, std::memory_order_relaxed) && counter != nullptr)
+        count(*counter);
+}
+
+void note_diverting(const ThreadState& thread) {
+    if (thread.walks == 0) return;
+    diverting.store(thread.id, std::memory_order_relaxed);
+    clear_contention(thread, &unknot_stats.averted);
+}
+
 void* from_arena(ThreadState& thread, const Request& request) {
     void* block = arena.allocate(thread.cursor, request.size, request.alignment, request.fill);
     if (block == nullptr) return nullptr;
     publish_walks(thread);
     count(unknot_stats.diverted);
     count(unknot_stats.diverted_bytes, request.size);
+    note_diverting(thread);
     arm_exit_hook(thread);
     publish(thread);
     return block;
@@ -111,6 +132,7 @@ bool defer(ThreadState& thread, const Deallocation& call) {
     const Drain when = thread.walks != 0 && thread.walk_by_inner_code ? Drain::careful : Drain::at_once;
     if (thread.drain != Drain::at_once) thread.drain = when;
     thread.watched = &thread.id;
+    note_diverting(thread);
     arm_exit_hook(thread);
     publish(thread);
     return true;
@@ -256,12 +278,21 @@ void end_walk(ThreadState& thread) {
     // Already 0 if a slow call found in between that the lock had been let go.
     if (thread.walks != 0) --thread.walks;
     if (thread.walks != 0) return;
+    if (diverting.load(std::memory_order_relaxed) == thread.id) diverting.store(nobody, std::memory_order_relaxed);
+    clear_contention(thread, nullptr);
     arena.publish(thread.cursor);
     if (thread.drain != Drain::nothing && !thread.walk_by_inner_code && !owns_loader_lock(thread)) {
         KeepErrno keep;
         drain(thread);
     }
     if (thread.drain == Drain::nothing && hot_path_open.load(std::memory_order_relaxed)) thread.watched = quiet_word();
+}
+
+void note_contention() {
+    const int owner = __atomic_load_n(loader_locks.write_owner, __ATOMIC_RELAXED);
+    if (owner == nobody) return;
+    if (owner == diverting.load(std::memory_order_relaxed)) return count(unknot_stats.averted);
+    contended.store(owner, std::memory_order_relaxed);
 }
 
 void drain(ThreadState& thread) {

@@ -49,6 +49,10 @@ void begin_walk(ThreadState& thread, const void* frame, const void* caller);
 void end_walk(ThreadState& thread);
 void publish_walks(ThreadState& thread);
 
+// For the statistics: a walk from inside the allocator has found the loader's write lock busy. If its owner serves its
+// allocations from the arena, before or after this moment in the same walk, rule 1 has averted a deadlock.
+void note_contention();
+
 // Runs every deferred free. This thread owns no loader lock and does not stand inside the allocator.
 void drain(ThreadState& thread);
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The only constructor: the order in which the parts come up. Everything before it has already worked, the slow way.
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "shim/identity.h"
+#include "shim/loaded_objects.h"
 #include "shim/loader_lock.h"
 #include "shim/object_names.h"
+#include "shim/own_stack.h"
 #include "shim/real_allocator.h"
 #include "shim/report.h"
 #include "shim/slow_path.h"
@@ -52,6 +53,11 @@ void decide_mode(const Identity& identity) {
 void look_for_locks() {
     if (settings.mode != Mode::protect && settings.mode != Mode::observe) return;
     if (const char* failure = calibrate(real_allocator.dl_iterate_phdr)) report::calibration_failed(failure);
+    if (settings.mode == Mode::observe || settings.walk == WalkMode::nonblocking) find_throwing_functions();
+    if (settings.mode == Mode::protect && settings.walk == WalkMode::nonblocking) {
+        find_version_words();
+        refresh_snapshot();
+    }
 }
 
 void introduce(const Identity& identity) {
@@ -70,11 +76,6 @@ void introduce(const Identity& identity) {
     __builtin_memcpy(page.magic, stats_magic, sizeof stats_magic);
 }
 
-void after_fork_in_child() {
-    renew_thread();
-    unknot_stats.pid = raw::pid();
-}
-
 [[gnu::constructor]] void start() {
     ask_real();  // fills the table, if nobody has allocated yet
     read_environment();
@@ -85,7 +86,6 @@ void after_fork_in_child() {
     decide_mode(identity);
     look_for_locks();
     prepare_exit_hook(thread_ends);
-    pthread_atfork(nullptr, nullptr, after_fork_in_child);
     introduce(identity);
     open_hot_path();
 }

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/loaded_objects.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+#include <atomic>
+
+#include "shim/loader_lock.h"
+#include "shim/stats.h"
+
+namespace unknot {
+
+namespace {
+
+constexpr std::size_t slots = 6;
+constexpr int no_slot = -1;
+constexpr std::size_t size_before_2_4 = offsetof(dl_phdr_info, dlpi_adds);
+
+struct Entry {
+    dl_phdr_info info;     // its headers and its name are copies
+    const void* original;  // where the headers were
+};
+
+// In a slot's memory: an array of entries from the front, headers and names behind it.
+struct Slot {
+    std::atomic<std::uint32_t> readers{0};
+    char* memory = nullptr;
+    std::size_t capacity = 0;
+    std::size_t objects = 0;
+    std::uint64_t adds = 0;  // dlpi_adds and dlpi_subs when it was taken
+    std::uint64_t subs = 0;
+
+    Entry* entries() const { return reinterpret_cast<Entry*>(memory); }
+};
+
+constinit Slot slot[slots];
+constinit std::atomic<int> current{no_slot};
+
+// The loader's own counters (struct rtld_global): _dl_load_adds, and _ns_nloaded of the first namespace.
+struct Version {
+    const std::uint64_t* adds = nullptr;
+    const std::uint32_t* loaded = nullptr;
+};
+constinit Version version;
+
+std::size_t bytes_of(const dl_phdr_info& info) {
+    return sizeof(Entry) + info.dlpi_phnum * sizeof(ElfW(Phdr)) + ((strlen(info.dlpi_name) + 8) & ~std::size_t{7});
+}
+
+// First pass: how much room is needed, and is anything new?
+struct Measure {
+    std::size_t bytes = 0;
+    std::size_t objects = 0;
+    std::uint64_t adds = 0;
+    std::uint64_t subs = 0;
+};
+
+bool is_up_to_date(const Measure& seen) {
+    // Relaxed: the only writer is whoever holds the loader's write lock, and that is this thread.
+    const int now = current.load(std::memory_order_relaxed);
+    return now != no_slot && slot[now].adds == seen.adds && slot[now].subs == seen.subs;
+}
+
+Slot* unread_slot(std::size_t bytes) {
+    const int now = current.load(std::memory_order_relaxed);
+    for (int i = 0; i < static_cast<int>(slots); ++i) {
+        // seq_cst: invariant (2).
+        if (i == now || slot[i].readers.load(std::memory_order_seq_cst) != 0) continue;
+        if (slot[i].capacity < bytes) {
+            const std::size_t wanted = (2 * bytes + page_multiple - 1) & ~(page_multiple - 1);
+            void* memory = raw::reserve(wanted);
+            if (memory == nullptr) return nullptr;
+            if (!raw::commit(memory, wanted)) {
+                raw::release(memory, wanted);
+                return nullptr;
+            }
+            if (slot[i].memory != nullptr) raw::release(slot[i].memory, slot[i].capacity);
+            slot[i].memory = static_cast<char*>(memory);
+            slot[i].capacity = wanted;
+        }
+        return &slot[i];
+    }
+    return nullptr;
+}
+
+int measure_one(dl_phdr_info* info, std::size_t, void* data) {
+    Measure& measure = *static_cast<Measure*>(data);
+    measure.bytes += bytes_of(*info);
+    ++measure.objects;
+    measure.adds = info->dlpi_adds;
+    measure.subs = info->dlpi_subs;
+    return 0;
+}
+
+struct Copy {
+    Slot* to;
+    char* rest;
+};
+
+int copy_one(dl_phdr_info* info, std::size_t, void* data) {
+    Copy& copy = *static_cast<Copy*>(data);
+    Entry& place = copy.to->entries()[copy.to->objects++];
+    place.original = info->dlpi_phdr;
+    dl_phdr_info& entry = place.info;
+    entry = *info;
+    const std::size_t headers = info->dlpi_phnum * sizeof(ElfW(Phdr));
+    entry.dlpi_phdr = static_cast<ElfW(Phdr)*>(memcpy(copy.rest, info->dlpi_phdr, headers));
+    copy.rest += headers;
+    const std::size_t name = strlen(info->dlpi_name) + 1;
+    entry.dlpi_name = static_cast<char*>(memcpy(copy.rest, info->dlpi_name, name));
+    copy.rest += (name + 7) & ~std::size_t{7};
+    entry.dlpi_tls_data = nullptr;
+    return 0;
+}
+
+// Inside the first callback this thread owns the write lock, which is recursive: the walks made here see the same list.
+int refresh_under_lock(dl_phdr_info*, std::size_t, void*) {
+    Measure seen;
+    real_allocator.dl_iterate_phdr(measure_one, &seen);
+    if (is_up_to_date(seen)) return 1;
+    Slot* to = unread_slot(seen.bytes);
+    if (to == nullptr) return 1;
+    to->objects = 0;
+    to->adds = seen.adds;
+    to->subs = seen.subs;
+    Copy copy{to, to->memory + seen.objects * sizeof(Entry)};
+    real_allocator.dl_iterate_phdr(copy_one, &copy);
+    // seq_cst: invariant (2). It is also the release that publishes the copies.
+    current.store(static_cast<int>(to - slot), std::memory_order_seq_cst);
+    count(unknot_stats.snapshot_generation);
+    return 1;
+}
+
+// An object that took over the place of one that was unloaded must not be taken for it: are the program headers that
+// the snapshot has copied still to be read at their old place? The kernel reads: the place may be gone.
+bool still_there(const Entry& entry) {
+    char now[sizeof(ElfW(Phdr)) * 4];
+    const std::size_t bytes = entry.info.dlpi_phnum * sizeof(ElfW(Phdr));
+    const std::size_t compared = bytes < sizeof now ? bytes : sizeof now;
+    iovec to{now, compared};
+    iovec from{const_cast<void*>(entry.original), compared};
+    const long got = raw::call(SYS_process_vm_readv, raw::pid(), raw::address(&to), 1, raw::address(&from), 1, 0);
+    return got == static_cast<long>(compared) && memcmp(now, entry.info.dlpi_phdr, compared) == 0;
+}
+
+const Slot* enter_slot(int& at) {
+    while (true) {
+        // Acquire: what the writer copied is visible.
+        at = current.load(std::memory_order_acquire);
+        if (at == no_slot) return nullptr;
+        slot[at].readers.fetch_add(1, std::memory_order_seq_cst);  // seq_cst, both: invariant (2)
+        if (current.load(std::memory_order_seq_cst) == at) return &slot[at];
+        slot[at].readers.fetch_sub(1, std::memory_order_relaxed);
+    }
+}
+
+// ld.so's list of the first namespace begins here (_dl_ns[0]._ns_loaded, then _ns_nloaded, in struct rtld_global).
+struct FirstNamespace {
+    const link_map* loaded;
+    std::uint32_t count;
+};
+
+}  // namespace
+
+void find_version_words() {
+    if (loader_locks.write_lock == nullptr) return;
+    Measure seen;
+    real_allocator.dl_iterate_phdr(measure_one, &seen);
+    // _dl_load_adds follows the locks; the TLS lock (2.35 and later) may stand between.
+    const pthread_mutex_t* after = loader_locks.write_lock + 1;
+    if (after->__data.__kind == PTHREAD_MUTEX_RECURSIVE_NP) ++after;
+    const auto* adds = reinterpret_cast<const std::uint64_t*>(after);
+    const auto* first = static_cast<const FirstNamespace*>(loader_locks.rtld_global);
+    const bool found = *adds == seen.adds && first->loaded == _r_debug.r_map && first->count == seen.objects &&
+                       seen.adds - seen.subs == seen.objects;
+    if (found) version = {.adds = adds, .loaded = &first->count};
+}
+
+void refresh_snapshot() {
+    real_allocator.dl_iterate_phdr(refresh_under_lock, nullptr);
+}
+
+bool snapshot_is_current() {
+    // Acquire: the slot's counters are visible. A slot that is refilled meanwhile gives a wrong answer about a snapshot
+    // that is replaced anyway.
+    const int now = current.load(std::memory_order_acquire);
+    if (now == no_slot || version.adds == nullptr) return false;
+    return __atomic_load_n(version.adds, __ATOMIC_RELAXED) == slot[now].adds &&
+           __atomic_load_n(version.loaded, __ATOMIC_RELAXED) == static_cast<std::uint32_t>(slot[now].objects);
+}
+
+bool walk_snapshot(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data, int& result) {
+    int at = no_slot;
+    const Slot* from = enter_slot(at);
+    if (from == nullptr) return false;
+    const bool exact = snapshot_is_current();
+    result = 0;
+    for (std::size_t i = 0; i < from->objects && result == 0; ++i) {
+        const Entry& entry = from->entries()[i];
+        if (!exact && !still_there(entry)) continue;
+        dl_phdr_info info = entry.info;
+        result = callback(&info, size_before_2_4, data);
+    }
+    slot[at].readers.fetch_sub(1, std::memory_order_release);  // pairs with the writer's look at readers
+    return true;
+}
+
+void forget_other_readers() {
+    for (Slot& one : slot) one.readers.store(0, std::memory_order_relaxed);  // Relaxed: there is no other thread.
+}
+
+}  // namespace unknot
