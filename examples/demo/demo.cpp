@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs the deadlock for real, without and with the shim, and says in a table what happened.
+//   unknot_demo [--quick] [--runs N]
+// Ends with 0 when every main case hung in every run without the shim and no case hung with it.
+#include <signal.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "examples/demo/cases.h"
+#include "examples/demo/pair.h"
+
+namespace {
+
+using demo::Case;
+using demo::PairResult;
+using unknot::process::Outcome;
+
+struct Options {
+    bool quick = false;
+    int runs = 1;
+};
+
+struct Row {
+    Case which;
+    int runs = 0;
+    int hung_without = 0;
+    int hung_with = 0;
+    std::uint64_t diverted = 0;
+    std::uint64_t deferred = 0;
+    std::string trouble = {};
+
+    void add(const PairResult& pair) {
+        ++runs;
+        hung_without += pair.without.outcome == Outcome::hung ? 1 : 0;
+        hung_with += pair.with.outcome == Outcome::hung ? 1 : 0;
+        diverted += pair.diverted;
+        deferred += pair.deferred;
+        if (trouble.empty()) trouble = pair.trouble;
+    }
+    bool as_claimed() const { return trouble.empty() && hung_with == 0 && (!which.main || hung_without == runs); }
+};
+
+std::string verdict(int hung, int runs, const std::string& trouble) {
+    if (!trouble.empty()) return "?";
+    if (runs == 1) return hung == 1 ? "HANGS" : "runs";
+    return hung == 0 ? "runs " + std::to_string(runs) + " of " + std::to_string(runs)
+                     : "HANGS " + std::to_string(hung) + " of " + std::to_string(runs);
+}
+
+void print_table(const std::vector<Row>& rows) {
+    const char* const format = "%-15s %-25s %-20s %-15s %-15s %10s %10s\n";
+    std::printf("\n");
+    std::printf(format, "case", "allocator", "stack method", "without", "with", "diverted", "deferred");
+    for (const Row& row : rows) {
+        std::printf(format, row.which.program.c_str(), row.which.allocator.c_str(), row.which.method_shown.c_str(),
+                    verdict(row.hung_without, row.runs, row.trouble).c_str(),
+                    verdict(row.hung_with, row.runs, row.trouble).c_str(), std::to_string(row.diverted).c_str(),
+                    std::to_string(row.deferred).c_str());
+    }
+    for (const Row& row : rows) {
+        if (row.as_claimed()) continue;
+        const char* why = !row.trouble.empty() ? row.trouble.c_str()
+                          : row.hung_with > 0  ? "hung with the shim"
+                                               : "did not hang without the shim in every run";
+        std::printf("NOT AS CLAIMED: %s on %s (%s): %s\n", row.which.program.c_str(), row.which.allocator.c_str(),
+                    row.which.method_shown.c_str(), why);
+    }
+}
+
+bool read_options(int argc, char** argv, Options& options) {
+    for (int i = 1; i < argc; ++i) {
+        if (std::strcmp(argv[i], "--quick") == 0) {
+            options.quick = true;
+        } else if (std::strcmp(argv[i], "--runs") == 0 && i + 1 < argc) {
+            const char* text = argv[++i];
+            const char* end = text + std::strlen(text);
+            const auto [stop, error] = std::from_chars(text, end, options.runs);
+            if (error != std::errc{} || stop != end || options.runs < 1) return false;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool run_all(const Options& options) {
+    const std::filesystem::path folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+    const std::filesystem::path shim = folder / "libunknot.so";
+    if (!std::filesystem::exists(shim)) throw std::runtime_error("there is no " + shim.string() + ": build it first");
+    std::vector<Row> rows;
+    bool as_claimed = true;
+    for (const Case& which : demo::all_cases(folder)) {
+        if (options.quick && !which.main) continue;
+        Row row{which};
+        const int runs = which.main ? options.runs : 1;
+        for (int run = 1; run <= runs; ++run) {
+            std::string title = which.program + ", " + which.allocator + ", " + which.method_shown;
+            if (runs > 1) title += ", run " + std::to_string(run) + " of " + std::to_string(runs);
+            row.add(demo::run_pair(which, shim, title));
+        }
+        as_claimed = as_claimed && row.as_claimed();
+        rows.push_back(row);
+    }
+    print_table(rows);
+    return as_claimed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Options options;
+    if (!read_options(argc, argv, options)) {
+        std::fprintf(stderr, "usage: unknot_demo [--quick] [--runs N], N a number from 1; nothing was run\n");
+        return 2;
+    }
+    // The programs are in process groups of their own, so Ctrl-C reaches us alone; we end them on the way out.
+    struct sigaction stop {};
+    stop.sa_handler = [](int) { demo::stop_requested = 1; };
+    for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &stop, nullptr);
+    try {
+        return run_all(options) ? 0 : 1;
+    } catch (const demo::Interrupted&) {
+        std::printf("\ninterrupted; every program has been ended\n");
+        return 130;
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "unknot_demo: %s\n", error.what());
+        return 1;
+    }
+}
