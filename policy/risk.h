@@ -57,7 +57,7 @@ struct ShimFacts {
 };
 
 struct RiskFacts {
-    AllocatorEvidence allocator;
+    AllocatorEvidence allocator{};
     bool libgcc_walks = false;      // its libgcc_s does not use _dl_find_object
     bool knows_generic_fp = false;  // the build has that method
     bool knows_libgcc = false;
@@ -67,7 +67,7 @@ struct RiskFacts {
     bool old_async_profiler = false;    // earlier than 4.0, or a fork that parses symbols in a walk
     bool both_edges_witnessed = false;
     bool cycle_seen = false;
-    ShimFacts shim;
+    ShimFacts shim{};
 };
 
 template <class T, std::size_t N>

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// The three commands. Each returns the exit code; each throws Trouble for what ends in one line on stderr and code 2.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace unknot::cli {
+
+struct RunOptions {
+    std::string allocator;  // tcmalloc, tcmalloc_minimal, mimalloc, jemalloc, or a path; empty: as it is
+    std::string mode;       // empty: as in the environment
+    std::string library;    // --library; empty: UNKNOT_LIBRARY, then beside this executable
+    bool report = false;
+    bool dry_run = false;
+    bool json = false;
+    std::vector<std::string> command;
+};
+int run(const RunOptions& options);
+
+struct DoctorOptions {
+    std::vector<int> pids;
+    bool all = false;
+    std::vector<std::string> command;
+    bool json = false;
+    std::string report_file;  // empty: unknot-report-PID.txt in the current folder
+    bool no_report = false;
+};
+int doctor(const DoctorOptions& options);
+
+enum class StatFormat { text, json, openmetrics };
+struct StatOptions {
+    std::vector<int> pids;
+    bool all = false;
+    std::optional<double> watch;  // seconds
+    int rounds = 0;               // with watch: stop after so many; 0: go on
+    StatFormat format = StatFormat::text;
+};
+int stat(const StatOptions& options);
+
+}  // namespace unknot::cli

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// One process, read through /proc and process_vm_readv. Nothing here stops, signals or traces it. Whatever is read may
+// be stale or torn the moment after: callers check `still_the_same()` before they believe what they put together.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace unknot::cli {
+
+struct Mapping {
+    std::uint64_t start = 0, end = 0, offset = 0;
+    bool readable = false, writable = false, executable = false;
+    std::string path;      // as in /proc/PID/maps, without " (deleted)"; empty: anonymous
+    bool deleted = false;  // no longer at that path
+    bool contains(std::uint64_t address) const { return address >= start && address < end; }
+};
+
+// One thread at one moment.
+struct ThreadState {
+    pid_t tid = 0;        // in our PID namespace
+    pid_t inner_tid = 0;  // in the process's own: what its mutexes record
+    std::string name;
+    char state = '?';
+    std::uint64_t cpu_ticks = 0;
+    std::uint64_t switches = 0;  // context switches so far: unchanged means that it did not run at all
+    bool in_syscall = false;     // blocked in the kernel; the next fields are set
+    bool syscall_readable = false;
+    long syscall = -1;
+    std::uint64_t argument[6] = {};
+    std::uint64_t stack_pointer = 0, program_counter = 0;
+};
+
+class Process {
+  public:
+    // Throws ProcessGone or NotPermitted.
+    explicit Process(pid_t pid);
+
+    pid_t pid() const { return pid_; }
+    pid_t inner_pid() const { return inner_pid_; }
+    const std::string& name() const { return name_; }
+    std::string executable() const;  // path in the process's own root; empty: kernel thread or gone
+    std::string outside_path(const std::string& path) const;  // that path, as this program can open it
+    std::vector<std::string> command_line() const;
+    // As the process was started with; what it changed since does not show.
+    std::optional<std::string> environment(std::string_view variable) const;
+
+    std::vector<Mapping> mappings() const;  // throws NotPermitted, ProcessGone
+    std::vector<ThreadState> threads() const;
+    std::optional<std::uint64_t> auxiliary(std::uint64_t type) const;
+
+    bool read(std::uint64_t address, void* to, std::size_t size) const;  // all of it, or false
+    template <class T>
+    std::optional<T> read(std::uint64_t address) const {
+        T value;
+        if (!read(address, &value, sizeof value)) return std::nullopt;
+        return value;
+    }
+    std::string read_string(std::uint64_t address, std::size_t most) const;
+    // Why the last read() failed for want of a permission, in words; empty: it did not.
+    const std::string& denied() const { return denied_; }
+
+    // The same process as when this object was made; PIDs come round again.
+    bool still_the_same() const;
+    void expect_still_the_same() const;  // throws ProcessGone
+
+  private:
+    std::string folder() const;
+    pid_t pid_ = 0, inner_pid_ = 0;
+    std::uint64_t start_time_ = 0;
+    std::string name_;
+    mutable std::string denied_;
+};
+
+std::vector<pid_t> all_processes();
+// What is missing to read another process's memory, as far as this program can tell.
+std::string missing_permission();
+
+}  // namespace unknot::cli

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which objects a process has loaded, and in which order. The order is the loader's (r_debug, link_map), read from the
+// process's memory; a list that is being changed at that moment may be cut short, never endless.
+#include "cli/objects.h"
+
+#include <cxxabi.h>
+#include <elf.h>
+#include <fmt/format.h>
+#include <link.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <unordered_set>
+
+namespace unknot::cli {
+namespace {
+
+constexpr int most_objects = 20000;
+
+void open_file(const Process& process, const Mapping& mapping, Object& object) {
+    object.deleted = mapping.deleted;
+    // map_files reaches deleted and replaced files too, but asks for more permissions than the path.
+    object.file = ElfFile::open(fmt::format("/proc/{}/map_files/{:x}-{:x}", process.pid(), mapping.start, mapping.end),
+                                &object.unreadable);
+    if (object.file == nullptr && !mapping.deleted)
+        object.file = ElfFile::open(process.outside_path(mapping.path), &object.unreadable);
+    if (object.file == nullptr && mapping.deleted) object.unreadable = "deleted or replaced on disk";
+}
+
+// Every file that has code mapped, by its lowest address.
+std::vector<Object> from_mappings(const Process& process, const std::vector<Mapping>& mappings) {
+    std::unordered_set<std::string> has_code;
+    for (const Mapping& mapping : mappings)
+        if (mapping.executable && mapping.path.starts_with('/')) has_code.insert(mapping.path);
+    std::vector<Object> found;
+    // A file that is loaded twice (dlmopen) begins again at offset 0.
+    std::map<std::string, std::size_t> latest;
+    for (const Mapping& mapping : mappings) {
+        if (!has_code.contains(mapping.path)) continue;
+        const auto known = latest.find(mapping.path);
+        if (known != latest.end() && mapping.offset != 0) {
+            found[known->second].end = std::max(found[known->second].end, mapping.end);
+            continue;
+        }
+        // Several mappings of the first page belong to one object unless code came between.
+        if (known != latest.end() && found[known->second].end == mapping.start) {
+            found[known->second].end = mapping.end;
+            continue;
+        }
+        Object object;
+        object.path = mapping.path;
+        object.start = mapping.start;
+        object.end = mapping.end;
+        open_file(process, mapping, object);
+        if (object.file != nullptr)
+            object.bias = mapping.start - mapping.offset - (object.file->lowest_address() & ~std::uint64_t{4095});
+        if (object.file == nullptr && object.unreadable == "not an ELF file") continue;
+        latest[mapping.path] = found.size();
+        found.push_back(std::move(object));
+    }
+    // .bss lies in an anonymous mapping right behind.
+    for (const Mapping& mapping : mappings) {
+        if (!mapping.path.empty()) continue;
+        for (Object& object : found)
+            if (object.end == mapping.start && mapping.writable) object.end = mapping.end;
+    }
+    return found;
+}
+
+std::optional<std::uint64_t> link_map_start(const Process& process) {
+    const auto headers = process.auxiliary(AT_PHDR), count = process.auxiliary(AT_PHNUM);
+    if (!headers || !count || *count > 1024) return std::nullopt;
+    std::uint64_t bias = 0, dynamic = 0;
+    bool has_dynamic = false;
+    for (std::uint64_t i = 0; i < *count; ++i) {
+        const auto header = process.read<Elf64_Phdr>(*headers + i * sizeof(Elf64_Phdr));
+        if (!header) return std::nullopt;
+        if (header->p_type == PT_PHDR) bias = *headers - header->p_vaddr;
+        if (header->p_type == PT_DYNAMIC) dynamic = header->p_vaddr, has_dynamic = true;
+    }
+    if (!has_dynamic) return std::nullopt;
+    for (std::uint64_t at = bias + dynamic, n = 0; n < 1024; at += sizeof(Elf64_Dyn), ++n) {
+        const auto entry = process.read<Elf64_Dyn>(at);
+        if (!entry || entry->d_tag == DT_NULL) return std::nullopt;
+        if (entry->d_tag != DT_DEBUG || entry->d_un.d_ptr == 0) continue;
+        const auto debug = process.read<r_debug>(entry->d_un.d_ptr);
+        if (!debug) return std::nullopt;
+        return reinterpret_cast<std::uint64_t>(debug->r_map);
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+const Object* Objects::first_exporting(std::string_view symbol, const Object* after) const {
+    bool passed = after == nullptr;
+    for (const Object& object : list) {
+        if (passed && object.exports(symbol)) return &object;
+        if (&object == after) passed = true;
+    }
+    return nullptr;
+}
+
+const Object* Objects::containing(std::uint64_t address) const {
+    for (const Object& object : list)
+        if (object.contains(address)) return &object;
+    return nullptr;
+}
+
+const Object* Objects::named_like(std::string_view prefix) const {
+    for (const Object& object : list)
+        if (object.name().starts_with(prefix) || (object.file != nullptr && object.file->soname().starts_with(prefix)))
+            return &object;
+    return nullptr;
+}
+
+const Object* Objects::loader() const {
+    for (const Object& object : list)
+        if (object.exports("_rtld_global")) return &object;
+    return nullptr;
+}
+
+std::string Objects::describe(std::uint64_t address) const {
+    const Object* object = containing(address);
+    if (object == nullptr) return fmt::format("{:#x}", address);
+    const std::uint64_t inside = address - object->bias;
+    if (object->file != nullptr) {
+        if (const auto symbol = object->file->covering(inside)) {
+            const std::uint64_t into = inside - symbol->address;
+            const std::string name = readable(symbol->name);
+            return into == 0 ? fmt::format("{} ({})", name, object->name())
+                             : fmt::format("{}+{:#x} ({})", name, into, object->name());
+        }
+    }
+    return fmt::format("{}+{:#x}", object->name(), inside);
+}
+
+Objects objects_of(const Process& process, const std::vector<Mapping>& mappings) {
+    Objects objects;
+    std::vector<Object> mapped = from_mappings(process, mappings);
+    objects.loader_base = process.auxiliary(AT_BASE).value_or(0);
+    std::vector<bool> taken(mapped.size(), false);
+
+    const auto first = link_map_start(process);
+    std::uint64_t at = first.value_or(0);
+    for (int n = 0; at != 0 && n < most_objects; ++n) {
+        const auto entry = process.read<link_map>(at);
+        if (!entry) break;
+        // Matched by where its dynamic section lies: names in the list are what the program asked for, not files.
+        const auto dynamic = reinterpret_cast<std::uint64_t>(entry->l_ld);
+        for (std::size_t i = 0; i < mapped.size(); ++i) {
+            if (taken[i] || !mapped[i].contains(dynamic)) continue;
+            taken[i] = true;
+            mapped[i].bias = entry->l_addr;
+            objects.list.push_back(mapped[i]);
+            break;
+        }
+        at = reinterpret_cast<std::uint64_t>(entry->l_next);
+    }
+    objects.order_known = !objects.list.empty();
+
+    // What the list does not name (or all of it): the executable first, then downwards, as the kernel hands out
+    // addresses from the top and the loader takes preloaded objects first.
+    std::vector<Object> rest;
+    for (std::size_t i = 0; i < mapped.size(); ++i)
+        if (!taken[i]) rest.push_back(mapped[i]);
+    const std::string executable = process.executable();
+    std::stable_sort(rest.begin(), rest.end(), [&](const Object& a, const Object& b) {
+        const bool a_first = a.path == executable, b_first = b.path == executable;
+        return a_first != b_first ? a_first : a.start > b.start;
+    });
+    objects.list.insert(objects.list.end(), rest.begin(), rest.end());
+    return objects;
+}
+
+std::string readable(const std::string& symbol) {
+    int status = -1;
+    char* text = abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, &status);
+    std::string result = status == 0 && text != nullptr ? std::string(text) : symbol;
+    std::free(text);
+    return result;
+}
+
+}  // namespace unknot::cli

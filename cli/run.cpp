@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// `unknot run`: put the shim first in LD_PRELOAD and exec. Refuses, before anything is started, where the shim could
+// not work: a preloaded library that is silently ignored is the worst outcome.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "cli/commands.h"
+#include "cli/examine.h"
+#include "cli/preload.h"
+#include "cli/program.h"
+#include "cli/trouble.h"
+
+namespace unknot::cli {
+namespace {
+
+void refuse(const Program& program, const std::string& why) {
+    const std::string what =
+        program.script.empty() ? program.path : fmt::format("{} ({})", program.script, program.path);
+    throw Trouble(fmt::format("{}: {}; nothing was started", what, why));
+}
+
+void check(const Program& program, const ElfFile& library) {
+    const ElfFile& file = *program.file;
+    // The architecture first: of another machine's files nothing else can be said.
+    if (file.machine() != library.machine() || file.is_64bit() != library.is_64bit())
+        refuse(program, fmt::format("is for {}, the shim is for {}", machine_name(file.machine()),
+                                    machine_name(library.machine())));
+    if (file.interpreter().empty())
+        refuse(program, "is a static program: there is no loader that would preload the shim");
+    if (file.interpreter().find("/ld-linux") == std::string::npos)
+        refuse(program,
+               fmt::format("uses another libc (its loader is {}): the shim knows glibc only", file.interpreter()));
+    if (program.privileged)
+        refuse(program, fmt::format("is privileged ({}): the loader ignores LD_PRELOAD there", program.privilege));
+    if (file.defined("malloc"))
+        refuse(program,
+               "defines malloc itself, so no preloaded library can replace it; link it with a shared allocator");
+}
+
+}  // namespace
+
+int run(const RunOptions& options) {
+    const Program program = find_program(options.command.at(0));
+    const std::string shim = find_shim_library(options.library);
+    const auto library = ElfFile::open(shim);
+    if (library == nullptr || !library->exports("unknot_stats"))
+        throw Trouble(fmt::format("{}: is not libunknot.so; give its path with --library or UNKNOT_LIBRARY", shim));
+    check(program, *library);
+
+    const char* was = std::getenv("LD_PRELOAD");
+    const PreloadList list = make_preload(was == nullptr ? "" : was, shim, options.allocator);
+    check_preload(program, list);
+
+    std::vector<std::pair<std::string, std::string>> environment = {{"LD_PRELOAD", list.text()}};
+    if (!options.mode.empty()) environment.emplace_back("UNKNOT_MODE", options.mode);
+    if (options.report) environment.emplace_back("UNKNOT_REPORT", "exit");
+
+    if (options.dry_run) {
+        if (options.json) {
+            nlohmann::ordered_json json;
+            for (const auto& [name, value] : environment) json["environment"][name] = value;
+            json["command"] = options.command;
+            fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+        } else {
+            for (const auto& [name, value] : environment) fmt::print("{}={}\n", name, value);
+        }
+        return exit_fine;
+    }
+    for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
+    std::vector<char*> arguments;
+    for (const std::string& each : options.command) arguments.push_back(const_cast<char*>(each.c_str()));
+    arguments.push_back(nullptr);
+    execvp(arguments[0], arguments.data());
+    throw Trouble(fmt::format("{}: cannot be started: {}", options.command[0], std::strerror(errno)));
+}
+
+}  // namespace unknot::cli
