@@ -13,7 +13,6 @@
 
 #include "shim/loaded_objects.h"
 #include "shim/loader_lock.h"
-#include "shim/slow_path.h"
 
 namespace unknot {
 

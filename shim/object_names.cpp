@@ -5,7 +5,6 @@
 #include <link.h>
 #include <string.h>
 
-#include "shim/report.h"
 
 namespace unknot {
 

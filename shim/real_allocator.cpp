@@ -5,7 +5,6 @@
 
 #include <atomic>
 
-#include "shim/report.h"
 #include "shim/stand_ins.h"
 
 namespace unknot {

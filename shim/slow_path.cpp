@@ -316,10 +316,6 @@ void open_hot_path() {
     if (thread.drain == Drain::nothing && thread.walks == 0) thread.watched = quiet_word();
 }
 
-void renew_thread() {
-    if (thread_state.id != nobody) thread_state.id = id_in_mutexes();
-}
-
 void thread_ends(void* state) {
     ThreadState& thread = *static_cast<ThreadState*>(state);
     thread.has_exit_hook = false;  // what comes after us arms it again

@@ -58,8 +58,6 @@ void drain(ThreadState& thread);
 
 // The mode is decided: from now on threads take the hot path.
 void open_hot_path();
-// In the child of a fork: this thread has another id.
-void renew_thread();
 // pthread_key destructor.
 void thread_ends(void* state);
 

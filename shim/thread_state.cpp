@@ -34,6 +34,10 @@ int id_in_mutexes() {
     return id;
 }
 
+void renew_thread() {
+    if (thread_state.id != nobody) thread_state.id = id_in_mutexes();
+}
+
 void prepare_exit_hook(void (*at_exit)(void*)) {
     has_exit_key = pthread_key_create(&exit_key, at_exit) == 0;
 }

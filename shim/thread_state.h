@@ -50,6 +50,9 @@ extern constinit thread_local ThreadState thread_state [[gnu::tls_model("initial
 // always what gettid says (in a vfork child it is the parent's); a mutex of our own gets the same word.
 int id_in_mutexes();
 
+// In the child of a fork: this thread has another id.
+void renew_thread();
+
 // Runs `at_exit(state)` when the calling thread ends. Without a free key nothing happens: the thread's chunk is lost.
 void prepare_exit_hook(void (*at_exit)(void*));
 void arm_exit_hook(ThreadState& thread);
