@@ -78,7 +78,7 @@ int doctor(const DoctorOptions& options) {
     if (options.json)
         print_json(found, reports, !options.all && found.size() == 1);
     else if (options.all)
-        print_table(found);
+        print_table(found, reports);
     else
         for (std::size_t i = 0; i < found.size(); ++i) print_text(found[i], reports[i]);
     return code;

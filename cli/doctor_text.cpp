@@ -73,7 +73,7 @@ void print_text(const Examination& found, const std::string& report) {
     if (!report.empty()) fmt::print("report\n  {}\n", report);
 }
 
-void print_table(const std::vector<Examination>& found) {
+void print_table(const std::vector<Examination>& found, const std::vector<std::string>& reports) {
     const bool colours = colours_wanted(STDOUT_FILENO);
     fmt::print("{:>8}  {:<15}  {:<12}  {:<16}  {}\n", "PID", "NAME", "VERDICT", "ALLOCATOR", "WHY");
     for (const Examination& each : found) {
@@ -83,6 +83,8 @@ void print_table(const std::vector<Examination>& found) {
                    coloured(padded, colour_of(each.judgement.verdict), colours), cli::name_of(each.allocator.kind),
                    reasons.count == 0 ? "" : sentence(reasons.items[0], each));
     }
+    for (std::size_t i = 0; i < reports.size(); ++i)
+        if (!reports[i].empty()) fmt::print("report of process {}: {}\n", found[i].pid, reports[i]);
 }
 
 }  // namespace unknot::cli

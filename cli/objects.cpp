@@ -108,25 +108,20 @@ const Object* Objects::containing(std::uint64_t address) const {
     return nullptr;
 }
 
-const Object* Objects::named_like(std::string_view prefix) const {
-    for (const Object& object : list)
-        if (object.name().starts_with(prefix) || (object.file != nullptr && object.file->soname().starts_with(prefix)))
-            return &object;
-    return nullptr;
-}
-
 const Object* Objects::loader() const {
     for (const Object& object : list)
         if (object.exports("_rtld_global")) return &object;
     return nullptr;
 }
 
-std::string Objects::describe(std::uint64_t address) const {
-    const Object* object = containing(address);
+std::string Objects::describe(std::uint64_t address, bool is_return) const {
+    // A return address may be the first byte of the next function: the call lies before it.
+    const std::uint64_t back = is_return ? 1 : 0;
+    const Object* object = containing(address - back);
     if (object == nullptr) return fmt::format("{:#x}", address);
     const std::uint64_t inside = address - object->bias;
     if (object->file != nullptr) {
-        if (const auto symbol = object->file->covering(inside)) {
+        if (const auto symbol = object->file->covering(inside - back)) {
             const std::uint64_t into = inside - symbol->address;
             const std::string name = readable(symbol->name);
             return into == 0 ? fmt::format("{} ({})", name, object->name())
@@ -179,6 +174,8 @@ std::string readable(const std::string& symbol) {
     char* text = abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, &status);
     std::string result = status == 0 && text != nullptr ? std::string(text) : symbol;
     std::free(text);
+    constexpr std::size_t longest = 200;
+    if (result.size() > longest) result = result.substr(0, longest) + "...";
     return result;
 }
 

@@ -34,11 +34,10 @@ struct Objects {
     const Object* executable() const { return list.empty() ? nullptr : list.data(); }
     const Object* first_exporting(std::string_view symbol, const Object* after = nullptr) const;
     const Object* containing(std::uint64_t address) const;
-    const Object* named_like(std::string_view prefix) const;  // by file name or soname
     const Object* loader() const;
 
     // "symbol", "symbol+0x10 (file)", "file+0x123", or the bare address.
-    std::string describe(std::uint64_t address) const;
+    std::string describe(std::uint64_t address, bool is_return = false) const;
 };
 
 Objects objects_of(const Process& process, const std::vector<Mapping>& mappings);

@@ -90,10 +90,14 @@ bool follows_a_call(const Process& process, std::uint64_t address) {
 
 }  // namespace
 
-int Stack::first_in(const std::string& object) const {
-    for (std::size_t i = 0; i < frames.size(); ++i)
-        if (frames[i].object == object) return static_cast<int>(i);
-    return -1;
+const Frame* Stack::named_frame_in(const std::string& object) const {
+    const Frame* innermost = nullptr;
+    for (const Frame& frame : frames) {
+        if (frame.object != object) continue;
+        if (frame.has_name()) return &frame;
+        if (innermost == nullptr) innermost = &frame;
+    }
+    return innermost;
 }
 
 struct StackReader::Session {
@@ -127,11 +131,9 @@ StackReader::~StackReader() {
 Frame StackReader::frame_at(std::uint64_t address, bool is_return) const {
     Frame frame;
     frame.address = address;
-    // A return address may be the first byte of the next function: the call lies one byte before.
-    const std::uint64_t look_at = is_return ? address - 1 : address;
-    const Object* object = objects_.containing(look_at);
+    const Object* object = objects_.containing(is_return ? address - 1 : address);
     frame.object = object == nullptr ? std::string() : object->name();
-    frame.text = objects_.describe(look_at);
+    frame.text = objects_.describe(address, is_return);
     return frame;
 }
 

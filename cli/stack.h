@@ -14,15 +14,16 @@ namespace unknot::cli {
 
 struct Frame {
     std::uint64_t address = 0;
-    std::string text;      // name of the function and object
-    std::string object;    // file name; empty: not in any object
+    std::string text;    // name of the function and object
+    std::string object;  // file name; empty: not in any object
+    bool has_name() const { return text.ends_with(')'); }
     bool scanned = false;  // a return address found on the stack, not unwound: it may be stale
 };
 
 struct Stack {
     std::vector<Frame> frames;  // innermost first
-    // Index of the first frame in that object, or -1.
-    int first_in(const std::string& object) const;
+    // The innermost frame in that object whose function has a name, else the innermost; nullptr: none.
+    const Frame* named_frame_in(const std::string& object) const;
 };
 
 class StackReader {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// gperftools keeps a table of methods, each a few function pointers and a name, in memory that is constant after
-// relocation, and one variable that points at the row in force (src/stacktrace.cc, `get_stack_impl`; 2.2 to 2.18).
+// gperftools keeps a row per method, a few function pointers and a name, a list of all rows, and one variable that
+// points at the row in force (src/stacktrace.cc, `get_stack_impl`; seen in 2.8 to 2.10).
 // Neither has a symbol in a stripped build, but the name's address leads to the row and the row to the variable.
 #include "cli/stack_method.h"
 
@@ -49,15 +49,25 @@ StackMethod method_in_force(const Process& process, const Object& allocator) {
             if (const auto text = texts.find(words[i]); text != texts.end()) rows[start + i * 8] = text->second;
     }
     if (rows.empty()) return StackMethod::unknown;
+    // Pointers to rows: the list of all methods holds several in a row, the variable stands alone.
+    const auto row_of = [&](std::uint64_t word) {
+        const auto row = rows.lower_bound(word);
+        const bool near = word != 0 && row != rows.end() && row->first - word < row_bytes;
+        return near ? row->second : StackMethod::unknown;
+    };
     StackMethod found = StackMethod::unknown;
     for (const auto& range : ranges) {
         if (range.constant) continue;
-        for (const std::uint64_t word : words_of(process, allocator.bias + range.start, allocator.bias + range.end)) {
-            const auto row = rows.lower_bound(word);
-            if (word == 0 || row == rows.end() || row->first - word > row_bytes || rows.contains(word - 8)) continue;
+        const auto words = words_of(process, allocator.bias + range.start, allocator.bias + range.end);
+        for (std::size_t i = 0; i < words.size(); ++i) {
+            const StackMethod method = row_of(words[i]);
+            if (method == StackMethod::unknown) continue;
+            const bool in_list = (i > 0 && row_of(words[i - 1]) != StackMethod::unknown) ||
+                                 (i + 1 < words.size() && row_of(words[i + 1]) != StackMethod::unknown);
+            if (in_list) continue;
             // Two variables that disagree: neither is believed.
-            if (found != StackMethod::unknown && found != row->second) return StackMethod::unknown;
-            found = row->second;
+            if (found != StackMethod::unknown && found != method) return StackMethod::unknown;
+            found = method;
         }
     }
     return found;

@@ -155,11 +155,10 @@ pid_t Search::inferred_owner(std::uint64_t address, std::string& evidence) {
         const std::uint64_t wait = steady_wait(tid);
         if (wait == 0 || wait == address || result_.locks.at(wait) == nullptr) continue;
         const Stack& stack = stack_of(tid);
-        const int inside = stack.first_in(object->name());
-        if (inside < 0) continue;
-        const auto& frame = stack.frames[static_cast<std::size_t>(inside)];
+        const Frame* inside = stack.named_frame_in(object->name());
+        if (inside == nullptr) continue;
         evidence =
-            fmt::format("it {} {}", frame.scanned ? "has on its stack a return address in" : "is inside", frame.text);
+            fmt::format("its stack {} {}", inside->scanned ? "holds a return address in" : "is inside", inside->text);
         return tid;
     }
     return 0;
