@@ -29,10 +29,12 @@ unsigned class_of(std::size_t bytes) {
     return bytes <= chunk_size ? 0 : static_cast<unsigned>(std::bit_width((bytes - 1) / chunk_size));
 }
 
-// Live blocks of one class can never hold more than twice the limit in address space, and no class takes from another
-// before the frontier is used up: with this much, address space does not run out before the limit does.
+// A span is charged with half its size at least, so the live spans of one class never hold more than twice the limit
+// in address space, and no class takes from another before the frontier is used up: with this much, address space does
+// not run out before the limit does.
 std::size_t reservation_for(std::size_t limit) {
-    return round_up(2 * limit * (class_of(limit) + std::size_t{1}), page_multiple);
+    const std::size_t bytes = round_up(2 * limit * (class_of(limit) + std::size_t{1}), page_multiple);
+    return bytes < smallest_reservation ? smallest_reservation : bytes;
 }
 
 alignas(16) constinit char static_memory[Arena::static_reserve + chunk_size]{};
@@ -41,7 +43,7 @@ constinit std::atomic<bool> static_memory_taken{false};
 }  // namespace
 
 // The header before every payload. `mark` binds it to its place, its size and this process: a stray write, a foreign
-// pointer or a stale header is noticed with a probability of 1 - 2^-32.
+// pointer or a stale header goes unnoticed once in 2^31.
 struct Arena::Block {
     std::uint64_t size;   // usable bytes of the payload
     std::uint32_t chunk;  // the first chunk of the span
@@ -125,7 +127,7 @@ Arena::Region* Arena::publish_region(void* memory, std::size_t bytes, bool writa
     }
     // Winner and losers alike store the same values, so that nobody hands out a block before `contains` knows it, not
     // even when the winner is stopped here or is missing in the child of a fork.
-    base_.store(reinterpret_cast<std::uintptr_t>(winner), std::memory_order_relaxed);
+    minus_base_.store(0 - reinterpret_cast<std::uintptr_t>(winner), std::memory_order_relaxed);
     size_.store(winner->bytes, std::memory_order_relaxed);
     if (winner->writable) metadata_ready_.store(winner->chunk_count, std::memory_order_relaxed);
     set(stats_.arena_reserved, winner->bytes);
@@ -135,6 +137,8 @@ Arena::Region* Arena::publish_region(void* memory, std::size_t bytes, bool writa
 }
 
 void* Arena::allocate(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
+    // An empty block would have no address of its own, and at the range's end it would lie outside.
+    if (size == 0) size = 1;
     if (size > small_limit || alignment > small_limit || cursor.busy) {
         return allocate_large(cursor, size, alignment, fill);
     }
@@ -178,7 +182,7 @@ bool Arena::refill(ArenaCursor& cursor) {
             cursor.blocks = 0;
             return true;
         }
-        retire(cursor);
+        retire_chunk(cursor);
     }
     const std::int64_t index = take_span(0, chunk_size);
     if (index < 0) return false;
@@ -193,7 +197,20 @@ bool Arena::refill(ArenaCursor& cursor) {
     return true;
 }
 
+// Called in the middle of an operation of this cursor, by its thread's signal handler: then the operation goes on with
+// the chunk, and retiring must wait for another time.
 void Arena::retire(ArenaCursor& cursor) {
+    if (cursor.busy) return;
+    cursor.busy = true;
+    fence();
+    retire_chunk(cursor);
+    fence();
+    cursor.busy = false;
+}
+
+// The cursor is busy: a handler that cut one more block between our look at `blocks` and the subtraction would leave
+// a live block uncounted.
+void Arena::retire_chunk(ArenaCursor& cursor) {
     if (cursor.chunk == 0) return;
     const std::uint32_t index = cursor.chunk - 1;
     const std::uint32_t not_handed_out = Chunk::owned - cursor.blocks;
@@ -242,6 +259,14 @@ void* Arena::allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t a
 // A span of the class, writable, charged with `bytes`; -1 if there is none.
 std::int64_t Arena::take_span(unsigned span_class, std::size_t bytes) {
     Region* region = region_.load(std::memory_order_relaxed);  // Relaxed: the caller has looked at it.
+    if (span_class == 0) {
+        if (const std::int64_t warm = warm_chunks_.pop(region->chunks); warm >= 0) {
+            warm_.fetch_sub(1, std::memory_order_relaxed);  // Relaxed: a target, not a rule.
+            return warm;
+        }
+    }
+    const std::size_t least = (chunk_size << span_class) / 2;
+    if (bytes < least) bytes = least;
     std::int64_t index = free_[span_class].pop(region->chunks);
     if (index < 0) index = advance_frontier(span_class);
     // Address space is used up: a larger span than needed will do.
@@ -250,10 +275,7 @@ std::int64_t Arena::take_span(unsigned span_class, std::size_t bytes) {
     }
     if (index < 0) return -1;
     Chunk& chunk = region->chunks[index];
-    const bool warm = chunk.used_kib != 0;
-    if (warm) warm_.fetch_sub(1, std::memory_order_relaxed);  // Relaxed: a target, not a rule.
-    if (warm && bytes <= chunk_size) return index;
-    if (charge(bytes)) {
+    if (charge_or_cool(bytes)) {
         if (chunk.committed ||
             raw::commit(region->start_of(static_cast<std::uint32_t>(index)), chunk_size << chunk.span_class)) {
             chunk.committed = true;
@@ -313,27 +335,45 @@ bool Arena::charge(std::size_t bytes) {
     return true;
 }
 
+// Chunks that only wait with their pages for the next walk must not make a block fail.
+bool Arena::charge_or_cool(std::size_t bytes) {
+    while (!charge(bytes)) {
+        const std::int64_t index = warm_chunks_.pop(region_.load(std::memory_order_relaxed)->chunks);
+        if (index < 0) return false;
+        warm_.fetch_sub(1, std::memory_order_relaxed);  // Relaxed: a target, not a rule.
+        cool(static_cast<std::uint32_t>(index));
+    }
+    return true;
+}
+
 void Arena::discharge(std::size_t bytes) {
     std::atomic_ref(stats_.arena_committed).fetch_sub(round_up(bytes, 4096), std::memory_order_relaxed);
 }
 
-// The span is the caller's alone (invariant 1 of chunk.h). A few small ones keep their pages for the next walk, the
-// others give them back; a refusal by the kernel costs memory, never correctness.
+// The span is the caller's alone (invariant 1 of chunk.h). A few small ones keep their pages for the next walk.
 void Arena::recycle(std::uint32_t index) {
     Region* region = region_.load(std::memory_order_relaxed);
     Chunk& chunk = region->chunks[index];
     chunk.state.store(ChunkState::listed, std::memory_order_relaxed);
+    count(stats_.chunks_recycled);
     // Relaxed: a target, not a rule.
     if (chunk.span_class == 0 && chunk.used_kib == chunk_size >> 10 &&
         warm_.load(std::memory_order_relaxed) < warm_chunks) {
         warm_.fetch_add(1, std::memory_order_relaxed);
-    } else {
-        const std::size_t used = std::size_t{chunk.used_kib} << 10;
-        if (raw::discard(region->start_of(index), round_up(used, page_multiple))) chunk.dirty = false;
-        discharge(used);
-        chunk.used_kib = 0;
+        return warm_chunks_.push(region->chunks, index);
     }
-    count(stats_.chunks_recycled);
+    cool(index);
+}
+
+// Gives the pages of a span that is the caller's alone back and lists it. A refusal by the kernel costs memory, never
+// correctness: the span stays marked as dirty.
+void Arena::cool(std::uint32_t index) {
+    Region* region = region_.load(std::memory_order_relaxed);
+    Chunk& chunk = region->chunks[index];
+    const std::size_t used = std::size_t{chunk.used_kib} << 10;
+    if (raw::discard(region->start_of(index), round_up(used, page_multiple))) chunk.dirty = false;
+    discharge(used);
+    chunk.used_kib = 0;
     free_[chunk.span_class].push(region->chunks, index);
 }
 
@@ -347,16 +387,16 @@ Arena::Block* Arena::checked(void* p, const char* operation) const {
     const std::uint32_t index = region->index_of(block);
     // Relaxed: a rightful owner got the block after all this was written; for others any answer leads to a report.
     if (index >= metadata_ready_.load(std::memory_order_relaxed)) report::not_a_block(p, operation);
-    switch (region->chunks[index].state.load(std::memory_order_relaxed)) {
-        case ChunkState::listed:
-            report::double_free(p, 0, operation);
-        case ChunkState::untouched:
-            report::not_a_block(p, operation);
-        default:
-            break;
+    const ChunkState state = region->chunks[index].state.load(std::memory_order_relaxed);
+    // Without `committed` the span has never held a block, and its pages must not be read.
+    if (state == ChunkState::untouched || (state == ChunkState::listed && !region->chunks[index].committed)) {
+        report::not_a_block(p, operation);
     }
+    if (state == ChunkState::left) report::double_free(p, 0, operation);
+    const bool was_freed = block->mark == block->freed_mark(region->cookie);
+    if (state == ChunkState::listed) report::double_free(p, was_freed ? block->size : 0, operation);
     if (block->mark == block->live_mark(region->cookie)) return block;
-    if (block->mark == block->freed_mark(region->cookie)) report::double_free(p, block->size, operation);
+    if (was_freed) report::double_free(p, block->size, operation);
     report::not_a_block(p, operation);
 }
 
@@ -366,32 +406,45 @@ void Arena::deallocate(ArenaCursor& cursor, void* p) {
     const std::uint32_t index = block->chunk;
     Chunk& chunk = region->chunks[index];
     const auto bytes = static_cast<std::int64_t>(block->size);
-    block->mark = block->freed_mark(region->cookie);
     const bool small = chunk.state.load(std::memory_order_relaxed) == ChunkState::bump;
-    if (small && cursor.chunk == index + 1 && !cursor.busy) {
-        cursor.busy = true;
-        fence();
-        const bool newest = block->end() == region->start_of(index) + cursor.offset;
-        if (newest) {
-            cursor.dirty_end = cursor.dirty_end > cursor.offset ? cursor.dirty_end : cursor.offset;
-            cursor.offset = static_cast<std::uint32_t>(reinterpret_cast<char*>(block) - region->start_of(index));
-            --cursor.blocks;
-            --cursor.block_delta;
-            cursor.byte_delta -= bytes;
-        }
-        fence();
-        cursor.busy = false;
-        if (newest) return;
+    if (small && take_back_newest(cursor, block)) return;
+    // One of two threads that free the same block at the same time finds the mark changed. Relaxed: the count below
+    // orders the accesses to the block.
+    std::uint32_t live = block->live_mark(region->cookie);
+    if (!std::atomic_ref(block->mark).compare_exchange_strong(live, ~live, std::memory_order_relaxed)) {
+        report::double_free(p, static_cast<std::size_t>(bytes), "free");
     }
     note(cursor, -1, -bytes);
     if (!small) {
         if (const std::uint32_t header = region->index_of(block); header != index) {
-            region->chunks[header].state.store(ChunkState::untouched, std::memory_order_relaxed);
+            region->chunks[header].state.store(ChunkState::left, std::memory_order_relaxed);
         }
     }
     // Release: our last accesses to the block lie before its reuse. Acquire: if this is the last block, so do
     // everybody's (invariant 1).
     if (chunk.live.fetch_sub(1, std::memory_order_acq_rel) == 1) recycle(index);
+}
+
+// The cursor's newest block goes back as it came, by moving the offset. What the cursor says counts only once it is
+// busy: before that a signal handler may move it on to another chunk.
+bool Arena::take_back_newest(ArenaCursor& cursor, Block* block) {
+    if (cursor.busy) return false;
+    cursor.busy = true;
+    fence();
+    Region* region = region_.load(std::memory_order_relaxed);
+    char* start = region->start_of(block->chunk);
+    const bool newest = cursor.chunk == block->chunk + 1 && block->end() == start + cursor.offset;
+    if (newest) {
+        cursor.dirty_end = cursor.dirty_end > cursor.offset ? cursor.dirty_end : cursor.offset;
+        cursor.offset = static_cast<std::uint32_t>(reinterpret_cast<char*>(block) - start);
+        --cursor.blocks;
+        --cursor.block_delta;
+        cursor.byte_delta -= static_cast<std::int64_t>(block->size);
+        block->mark = block->freed_mark(region->cookie);
+    }
+    fence();
+    cursor.busy = false;
+    return newest;
 }
 
 std::size_t Arena::usable_size(const void* p) const {
@@ -401,41 +454,56 @@ std::size_t Arena::usable_size(const void* p) const {
 bool Arena::resize_in_place(ArenaCursor& cursor, void* p, std::size_t size) {
     Block* block = checked(p, "realloc");
     Region* region = region_.load(std::memory_order_relaxed);
-    const std::uint32_t index = block->chunk;
-    Chunk& chunk = region->chunks[index];
-    char* start = region->start_of(index);
     const std::size_t before = block->size;
     if (size > (chunk_size << (span_classes - 1))) return false;
     const std::size_t wanted = size == 0 ? 16 : round_up(size, 16);
-    if (chunk.state.load(std::memory_order_relaxed) == ChunkState::large) {
-        // The caller holds the only block of the span, so the span is the caller's alone.
-        const auto offset = static_cast<std::size_t>(static_cast<char*>(p) - start);
-        if (offset + wanted > chunk_size << chunk.span_class) return false;
-        const std::size_t used = std::size_t{chunk.used_kib} << 10;
-        const std::size_t needed = round_up(offset + wanted, 4096);
-        if (needed > used && !charge(needed - used)) return false;
-        if (needed < used) {
-            const std::size_t from = round_up(needed, page_multiple);
-            if (from < used) raw::discard(start + from, round_up(used, page_multiple) - from);
-            discharge(used - needed);
-        }
+    const bool large = region->chunks[block->chunk].state.load(std::memory_order_relaxed) == ChunkState::large;
+    if (!(large ? resize_large(block, wanted) : resize_newest(cursor, block, wanted))) return size <= before;
+    note(cursor, 0, static_cast<std::int64_t>(wanted) - static_cast<std::int64_t>(before));
+    return true;
+}
+
+// The caller holds the only block of the span, so the span is the caller's alone.
+bool Arena::resize_large(Block* block, std::size_t wanted) {
+    Region* region = region_.load(std::memory_order_relaxed);
+    Chunk& chunk = region->chunks[block->chunk];
+    char* start = region->start_of(block->chunk);
+    const std::size_t span = chunk_size << chunk.span_class;
+    const auto offset = static_cast<std::size_t>(static_cast<char*>(block->payload()) - start);
+    if (offset + wanted > span) return false;
+    const std::size_t used = std::size_t{chunk.used_kib} << 10;
+    const std::size_t end = round_up(offset + wanted, 4096);
+    const std::size_t needed = end > span / 2 ? end : span / 2;
+    if (needed > used && !charge_or_cool(needed - used)) return false;
+    const std::size_t from = round_up(end, page_multiple);
+    // Where the kernel refuses to take them the pages stay charged: recycling has to know of them.
+    const bool given_back = from >= used || raw::discard(start + from, round_up(used, page_multiple) - from);
+    if (needed > used || given_back) {
+        if (needed < used) discharge(used - needed);
         chunk.used_kib = static_cast<std::uint32_t>(needed >> 10);
-    } else if (cursor.chunk == index + 1 && !cursor.busy && block->end() == start + cursor.offset) {
-        const auto end = static_cast<std::size_t>(static_cast<char*>(p) - start) + wanted;
-        if (end > chunk_size) return false;
-        cursor.busy = true;
-        fence();
-        cursor.dirty_end = cursor.dirty_end > cursor.offset ? cursor.dirty_end : cursor.offset;
-        cursor.offset = static_cast<std::uint32_t>(end);
-        fence();
-        cursor.busy = false;
-    } else {
-        return size <= before;
     }
     block->size = wanted;
     block->mark = block->live_mark(region->cookie);
-    note(cursor, 0, static_cast<std::int64_t>(wanted) - static_cast<std::int64_t>(before));
     return true;
+}
+
+bool Arena::resize_newest(ArenaCursor& cursor, Block* block, std::size_t wanted) {
+    if (cursor.busy) return false;
+    cursor.busy = true;
+    fence();
+    Region* region = region_.load(std::memory_order_relaxed);
+    char* start = region->start_of(block->chunk);
+    const auto end = static_cast<std::size_t>(static_cast<char*>(block->payload()) - start) + wanted;
+    const bool fits = cursor.chunk == block->chunk + 1 && block->end() == start + cursor.offset && end <= chunk_size;
+    if (fits) {
+        cursor.dirty_end = cursor.dirty_end > cursor.offset ? cursor.dirty_end : cursor.offset;
+        cursor.offset = static_cast<std::uint32_t>(end);
+        block->size = wanted;
+        block->mark = block->live_mark(region->cookie);
+    }
+    fence();
+    cursor.busy = false;
+    return fits;
 }
 
 void Arena::note(ArenaCursor& cursor, std::int32_t blocks, std::int64_t bytes) {

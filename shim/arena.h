@@ -46,11 +46,12 @@ class Arena {
 
     // Relaxed: whoever holds a block of ours got it after the range was known (the block came to it that way).
     bool contains(const void* p) const {
-        return reinterpret_cast<std::uintptr_t>(p) - base_.load(std::memory_order_relaxed) <
+        return reinterpret_cast<std::uintptr_t>(p) + minus_base_.load(std::memory_order_relaxed) <
                size_.load(std::memory_order_relaxed);
     }
 
-    // nullptr when the limit, the kernel or the address space says no. `alignment` is a power of two.
+    // nullptr when the limit, the kernel or the address space says no. `alignment` is a power of two. A block has room
+    // for 16 bytes at least: its address is its own even if nothing was asked for.
     void* allocate(ArenaCursor& cursor, std::size_t size, std::size_t alignment = 16, Fill fill = Fill::as_is);
 
     // `p` is what allocate returned; anything else in the range is reported and stops the process.
@@ -84,14 +85,21 @@ class Arena {
     std::int64_t take_span(unsigned span_class, std::size_t bytes);
     std::int64_t advance_frontier(unsigned span_class);
     bool charge(std::size_t bytes);
+    bool charge_or_cool(std::size_t bytes);
     void discharge(std::size_t bytes);
     void recycle(std::uint32_t index);
+    void cool(std::uint32_t index);
+    bool take_back_newest(ArenaCursor& cursor, Block* block);
+    bool resize_newest(ArenaCursor& cursor, Block* block, std::size_t wanted);
+    bool resize_large(Block* block, std::size_t wanted);
+    void retire_chunk(ArenaCursor& cursor);
     Block* checked(void* p, const char* operation) const;
     void note(ArenaCursor& cursor, std::int32_t blocks, std::int64_t bytes);
 
-    // The range. Until it is known, `base_` lies so that no user-space address is inside whatever `size_` says, and
-    // while `size_` is 0 nothing is inside whatever `base_` says: the two may be seen in any order.
-    std::atomic<std::uintptr_t> base_{std::uintptr_t{1} << 63};
+    // The range, its start negated: adding is one instruction less than subtracting on the hot path. Until it is
+    // known, it lies so that no user-space address is inside whatever `size_` says, and while `size_` is 0 nothing is
+    // inside whatever this says: the two may be seen in any order.
+    std::atomic<std::uintptr_t> minus_base_{std::uintptr_t{1} << 63};
     std::atomic<std::size_t> size_{0};
 
     StatsPage& stats_;
@@ -100,8 +108,9 @@ class Arena {
     std::atomic<Region*> region_{nullptr};          // the same, once the range above is known
     std::atomic<std::uint32_t> frontier_{0};        // spans below this index have been handed out at least once
     std::atomic<std::uint32_t> metadata_ready_{0};  // metadata below this index is writable
-    std::atomic<std::uint32_t> warm_{0};            // listed chunks that kept their pages
-    SpanList free_[span_classes];
+    std::atomic<std::uint32_t> warm_{0};            // chunks in the list of that name
+    SpanList warm_chunks_;                          // empty chunks that kept their pages and their charge
+    SpanList free_[span_classes];                   // empty spans that hold no pages
 };
 
 }  // namespace unknot

@@ -29,6 +29,7 @@ enum class ChunkState : std::uint8_t {
     bump,       // blocks are cut from it one after the other
     large,      // one block with pages of its own
     inside,     // not the first chunk, but the header of a large, widely aligned block stands here
+    left,       // the same, after that block was freed
 };
 
 struct Chunk {
