@@ -141,8 +141,7 @@ AllocatorFacts allocator_of(const Process* process, const Objects& objects, cons
     AllocatorEvidence& seen = facts.evidence;
     const bool vendor =
         has(*object, "tc_malloc", own) || has(*object, "mallocx", own) || has(*object, "mi_malloc", own);
-    seen.is_libc = object->exports("gnu_get_libc_version") || object->name().starts_with("ld-musl") ||
-                   object->name().starts_with("libc.musl");
+    seen.is_libc = !vendor && !own && object->exports("__libc_start_main");
     // A static program with glibc's own malloc has glibc's names for it and nobody else's.
     if (own && !seen.is_libc && !vendor && !object->exports("malloc"))
         seen.is_libc = has(*object, "__libc_malloc", own) || has(*object, "__malloc_impl", own) ||

@@ -76,7 +76,7 @@ Json json_of(const Examination& found, const std::string& report) {
     for (const Advice advice : found.judgement.advice)
         json["advice"].push_back({{"key", key_of(advice)}, {"text", sentence(advice, found)}});
     json["libc"] = {{"name", found.libc.name}, {"version", found.libc.version}, {"static", found.libc.is_static}};
-    json["allocator"] = {{"kind", cli::name_of(found.allocator.kind)},
+    json["allocator"] = {{"kind", allocator_name(found)},
                          {"object", found.allocator.object},
                          {"version", found.allocator.version},
                          {"in_executable", found.allocator.in_executable},

@@ -80,7 +80,7 @@ void print_table(const std::vector<Examination>& found, const std::vector<std::s
         const auto& reasons = each.judgement.reasons;
         const std::string padded = fmt::format("{:<12}", cli::name_of(each.judgement.verdict));
         fmt::print("{:>8}  {:<15}  {}  {:<16}  {}\n", each.pid, each.name,
-                   coloured(padded, colour_of(each.judgement.verdict), colours), cli::name_of(each.allocator.kind),
+                   coloured(padded, colour_of(each.judgement.verdict), colours), allocator_name(each),
                    reasons.count == 0 ? "" : sentence(reasons.items[0], each));
     }
     for (std::size_t i = 0; i < reports.size(); ++i)

@@ -59,22 +59,25 @@ bool read_banner(const ElfFile& file, LibcFacts& facts) {
 
 }  // namespace
 
+// musl's loader and libc are one file, which names itself in its usage message.
+static bool is_musl(const ElfFile& file) {
+    return !file.string_starting_with("musl libc (").empty();
+}
+
 LibcFacts libc_of(const Objects& objects) {
     LibcFacts facts;
     facts.name = "unknown";
     for (const Object& object : objects.list) {
         if (object.exports("gnu_get_libc_version") && read_banner(*object.file, facts)) return facts;
-        if (object.name().starts_with("ld-musl") || object.name().starts_with("libc.musl")) facts.name = "musl";
-        if (object.file != nullptr && object.file->soname().starts_with("libc.musl")) facts.name = "musl";
+        if (object.exports("__libc_start_main") && is_musl(*object.file)) facts.name = "musl";
     }
     const Object* executable = objects.executable();
-    if (executable != nullptr && executable->file != nullptr && executable->file->interpreter().empty()) {
-        facts.is_static = true;
-        read_banner(*executable->file, facts);
-        if (facts.name == "unknown" && executable->file->defined("__libc_start_main") &&
-            executable->file->defined("__init_libc"))
-            facts.name = "musl";
-    }
+    if (executable == nullptr || executable->file == nullptr || !executable->file->interpreter().empty()) return facts;
+    facts.is_static = true;
+    // No banner and no version there, but glibc's names of tunables cannot be left out of a static program.
+    if (!read_banner(*executable->file, facts) && !executable->file->string_starting_with("glibc.rtld.").empty())
+        facts.name = "glibc";
+    if (facts.name == "unknown" && executable->file->defined("__init_libc")) facts.name = "musl";
     return facts;
 }
 

@@ -18,6 +18,8 @@ namespace {
 constexpr const char* exit_codes =
     "Exit codes: 0 not affected or protected, 1 at risk, 3 deadlocked, 2 wrong usage or no permission.";
 
+const CLI::Range a_pid(1, 1 << 22);  // PID_MAX_LIMIT
+
 // CLI11 writes its own usage line, which knows nothing of what follows "--".
 class WithUsage : public CLI::Formatter {
   public:
@@ -57,7 +59,7 @@ void add_doctor(CLI::App& app, DoctorOptions& options) {
     doctor->formatter(
         std::make_shared<WithUsage>("unknot doctor [OPTIONS] PID...\n       unknot doctor [OPTIONS] --all\n       "
                                     "unknot doctor [OPTIONS] -- COMMAND [ARGUMENT...]"));
-    doctor->add_option("PID", options.pids, "Processes to examine")->check(CLI::PositiveNumber);
+    doctor->add_option("PID", options.pids, "Processes to examine")->check(a_pid);
     doctor->add_flag("--all", options.all, "Every process that may be read, as a table");
     doctor->add_flag("--json", options.json, "Print JSON");
     doctor
@@ -78,13 +80,13 @@ void add_doctor(CLI::App& app, DoctorOptions& options) {
 void add_stat(CLI::App& app, StatOptions& options, std::string& format, bool& json) {
     CLI::App* stat = app.add_subcommand("stat", "Show what the shim does in a process");
     stat->formatter(std::make_shared<WithUsage>("unknot stat [OPTIONS] PID...\n       unknot stat [OPTIONS] --all"));
-    stat->add_option("PID", options.pids, "Processes to read")->check(CLI::PositiveNumber);
+    stat->add_option("PID", options.pids, "Processes to read")->check(a_pid);
     stat->add_flag("--all", options.all, "Every process that has the shim");
     stat->add_option("--watch", options.watch, "Again every so many seconds, with rates")
         ->check(CLI::Range(0.05, 86400.0))
         ->type_name("SECONDS");
     stat->add_option("--count", options.rounds, "With --watch: stop after so many rounds")
-        ->check(CLI::PositiveNumber)
+        ->check(CLI::Range(1, 1 << 30))
         ->type_name("N");
     stat->add_option("--format", format, "text, json or openmetrics")
         ->check(CLI::IsMember({"text", "json", "openmetrics"}))

@@ -110,6 +110,9 @@ Program find_program(const std::string& command) {
     }
     if (program.file == nullptr) throw Trouble(fmt::format("{}: too many interpreters", command));
     if (!program.file->is_executable_type()) throw Trouble(fmt::format("{}: not an executable", program.path));
+    const std::string& started = program.script.empty() ? program.path : program.script;
+    if (access(started.c_str(), X_OK) != 0)
+        throw Trouble(fmt::format("{}: cannot be run: {}", started, std::strerror(errno)));
     find_privilege(program);
     return program;
 }

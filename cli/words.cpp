@@ -91,7 +91,7 @@ std::string key_of(Advice advice) {
 }
 
 std::string sentence(Reason reason, const Examination& found) {
-    const std::string allocator = cli::name_of(found.allocator.kind);
+    const std::string allocator = allocator_name(found);
     switch (reason) {
         case Reason::cycle_seen:
             return "its threads wait for each other through a loader lock and none of them has moved";
@@ -206,11 +206,17 @@ std::string sentence(const CycleStep& step) {
     return begin;
 }
 
+std::string allocator_name(const Examination& found) {
+    if (found.allocator.sanitizer) return "a sanitizer's";
+    // The policy knows one kind for every libc's own malloc.
+    if (found.allocator.kind == AllocatorKind::glibc && found.libc.name != "unknown") return found.libc.name;
+    return cli::name_of(found.allocator.kind);
+}
+
 std::string describe_allocator(const Examination& found) {
     const AllocatorFacts& facts = found.allocator;
     if (facts.object.empty()) return "not found";
-    std::string text = cli::name_of(facts.kind);
-    if (facts.sanitizer) text = "a sanitizer's";
+    std::string text = allocator_name(found);
     if (!facts.version.empty()) text += ", " + facts.version;
     text += fmt::format(" ({}{})", facts.object, facts.in_executable ? ", part of the executable" : "");
     for (const std::string& unused : facts.unused)
