@@ -156,6 +156,13 @@ void replay(const Deallocation& call) {
     }
 }
 
+// Observe mode. Only the write lock makes an edge: it is the one that an unwinder's walk waits for. (The load lock alone,
+// as in the mapping phase of dlopen, would need an allocator that calls the loader inside malloc.)
+void observe(const ThreadState& thread, const void* caller) {
+    count(unknot_stats.observed);
+    if (owns_write_lock(thread)) witness(unknot_stats.under_loader_lock, caller);
+}
+
 // The block moves; a shrinking copy is cut.
 void* move(void* to, const void* from, std::size_t from_bytes, std::size_t to_bytes) {
     return memcpy(to, from, from_bytes < to_bytes ? from_bytes : to_bytes);
@@ -169,8 +176,7 @@ Served divert_allocation(const Request& request, const void* caller) {
     switch (route(AllocationFacts{
         .owns_loader_lock = owns, .nothing_to_forward_to = !knows_real_allocator(), .mode = settings.mode})) {
         case Route::observed:
-            count(unknot_stats.observed);
-            witness(unknot_stats.under_loader_lock, caller);
+            observe(thread, caller);
             return {false, nullptr};
         case Route::arena:
             if (void* block = from_arena(thread, request)) return {true, block};
@@ -196,8 +202,7 @@ bool divert_deallocation(const Deallocation& call, const void* caller) {
         .owns_loader_lock = owns, .nothing_to_forward_to = !knows_real_allocator(), .mode = settings.mode})) {
         case Route::observed:
             if (call.pointer == nullptr) return false;
-            count(unknot_stats.observed);
-            witness(unknot_stats.under_loader_lock, caller);
+            observe(thread, caller);
             return false;
         case Route::deferred:
             if (call.pointer == nullptr || defer(thread, call)) return true;
@@ -218,8 +223,7 @@ Served divert_reallocation(void* pointer, std::size_t size, const void* caller) 
         .owns_loader_lock = owns, .nothing_to_forward_to = !knows_real_allocator(), .mode = settings.mode});
     const bool ours = arena.contains(pointer);
     if (way == Route::observed) {
-        count(unknot_stats.observed);
-        witness(unknot_stats.under_loader_lock, caller);
+        observe(thread, caller);
     }
     if (!owns) settle(thread, caller);
     if (!ours && way != Route::arena) return {false, nullptr};
