@@ -46,4 +46,4 @@ bool walk_snapshot(int (*callback)(dl_phdr_info*, std::size_t, void*), void* dat
 // In the child of a fork: the readers of the other threads are gone.
 void forget_other_readers();
 
-}  // namespace gnu::visibility("hidden")]]
+}  // namespace unknot

@@ -43,4 +43,7 @@ void confirm_load_lock(const ThreadState& thread);
 // (its callback threw, or jumped): the mark says "inside a walk", the owner word says no.
 bool owns_loader_lock(ThreadState& thread);
 
-}  // namespace gnu::visibility("hidden")]]
+// The narrower question, for observe mode: does it own the lock that walks wait for?
+bool owns_write_lock(const ThreadState& thread);
+
+}  // namespace unknot

@@ -34,4 +34,4 @@ bool knows_real_allocator();
 // marked its thread as resolving, so that those calls do not come back here.
 void resolve_real_allocator();
 
-}  // namespace gnu::visibility("hidden")]]
+}  // namespace unknot

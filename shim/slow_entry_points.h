@@ -15,4 +15,4 @@ namespace unknot [[gnu::visibility("hidden")]] {
 #define UNKNOT_QUERY(id, symbol) UNKNOT_COLD std::size_t id##_slow(void*);
 #include "shim/entry_points.inc"
 
-}  // namespace gnu::visibility("hidden")]]
+}  // namespace unknot

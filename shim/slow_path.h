@@ -61,4 +61,4 @@ void open_hot_path();
 // pthread_key destructor.
 void thread_ends(void* state);
 
-}  // namespace gnu::visibility("hidden")]]
+}  // namespace unknot

@@ -28,4 +28,4 @@ namespace stand_in {
 int dl_iterate_phdr(int (*)(dl_phdr_info*, std::size_t, void*), void*);
 
 }  // namespace stand_in
-}  // namespace gnu::visibility("hidden")]]
+}  // namespace unknot

@@ -57,4 +57,4 @@ void renew_thread();
 void prepare_exit_hook(void (*at_exit)(void*));
 void arm_exit_hook(ThreadState& thread);
 
-}  // namespace gnu::visibility("hidden")]]
+}  // namespace unknot
