@@ -24,7 +24,7 @@
 #include "shim/platform.h"
 #include "shim/real_allocator.h"
 
-namespace unknot [[gnu::visibility("hidden")]] {
+namespace [[gnu::visibility("hidden")]] unknot {
 
 // Finds the loader's own counters of loaded objects, by value: while they match the snapshot's, it is exact. Where they
 // are not found the snapshot counts as outdated always.

@@ -19,7 +19,7 @@
 
 struct dl_phdr_info;
 
-namespace unknot [[gnu::visibility("hidden")]] {
+namespace [[gnu::visibility("hidden")]] unknot {
 
 struct LoaderLocks {
     Probe probe = Probe::none;

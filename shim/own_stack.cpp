@@ -58,7 +58,7 @@ bool on_alternate_stack() {
 
 StackFindings look_at_own_stack(const void* frame) {
     StackFindings found{.inside_allocator = on_alternate_stack(), .throwing = false};
-    std::uintptr_t words[128];  // small: this may be a small stack
+    std::uintptr_t words[128]{};  // small: this may be a small stack
     auto at = reinterpret_cast<std::uintptr_t>(frame) & ~(sizeof(std::uintptr_t) - 1);
     for (std::size_t scanned = 0; scanned < scan_limit;) {
         const std::size_t got = read_stack(words, at, sizeof words) / sizeof *words;

@@ -8,7 +8,7 @@
 
 struct dl_phdr_info;
 
-namespace unknot [[gnu::visibility("hidden")]] {
+namespace [[gnu::visibility("hidden")]] unknot {
 
 struct RealAllocator {
 #define UNKNOT_ALLOCATION(id, symbol, parameters, ...) void*(*id)parameters;
@@ -29,6 +29,9 @@ bool is_resolved();
 // Are the first four rows known? While the table is being filled dlsym calls no others: from then on its own
 // allocations can be forwarded.
 bool knows_real_allocator();
+
+// Bytes that may be used at a block of the real allocator; 0 where it cannot say. Locks nothing.
+std::size_t real_block_size(void* block);
 
 // Fills the table. May be called by several threads at once. Calls dlsym, which allocates and frees: the caller has
 // marked its thread as resolving, so that those calls do not come back here.

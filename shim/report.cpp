@@ -61,23 +61,23 @@ class Line {
         if (size_ + 1 < sizeof text_) text_[size_++] = c;
     }
 
-    // The first %p becomes the pid.
+    // The first %p becomes the pid. `to` has room for a whole log path and the digits.
     static void expand(char* to) {
         const char* from = log_target.path;
-        const char* mark = strstr(from, "%p");
-        if (mark == nullptr) {
-            strcpy(to, from);
-            return;
+        if (const char* mark = strstr(from, "%p")) {
+            to = append(to, from, static_cast<std::size_t>(mark - from));
+            char digits[12];
+            std::size_t n = 0;
+            for (std::uint32_t pid = raw::pid(); pid != 0 || n == 0; pid /= 10) {
+                digits[sizeof digits - ++n] = static_cast<char>('0' + pid % 10);
+            }
+            to = append(to, digits + sizeof digits - n, n);
+            from = mark + 2;
         }
-        const auto before = static_cast<std::size_t>(mark - from);
-        memcpy(to, from, before);
-        to += before;
-        char digits[12];
-        std::size_t n = 0;
-        for (std::uint32_t pid = raw::pid(); pid != 0 || n == 0; pid /= 10)
-            digits[n++] = static_cast<char>('0' + pid % 10);
-        while (n != 0) *to++ = digits[--n];
-        strcpy(to, mark + 2);
+        append(to, from, strlen(from) + 1);
+    }
+    static char* append(char* to, const char* from, std::size_t bytes) {
+        return static_cast<char*>(memcpy(to, from, bytes)) + bytes;
     }
 
     char text_[2048];

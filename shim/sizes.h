@@ -14,9 +14,17 @@ constexpr std::size_t product(std::size_t count, std::size_t size) {
     return __builtin_mul_overflow(count, size, &bytes) ? SIZE_MAX : bytes;
 }
 
+// An alignment that no block can have: the request is refused (EINVAL, or std::bad_alloc).
+inline constexpr std::size_t no_alignment = 0;
+
 // What glibc's memalign makes of an alignment that is no power of two.
 constexpr std::size_t next_power_of_two(std::size_t alignment) {
-    return alignment > SIZE_MAX / 2 + 1 ? SIZE_MAX / 2 + 1 : std::bit_ceil(alignment);
+    return alignment > SIZE_MAX / 2 + 1 ? no_alignment : std::bit_ceil(alignment);
+}
+
+// C17 wants anything else refused, glibc does from 2.38 on, libstdc++'s operator new always did.
+constexpr std::size_t only_power_of_two(std::size_t alignment) {
+    return std::has_single_bit(alignment) ? alignment : no_alignment;
 }
 
 std::size_t page_size();
@@ -28,6 +36,8 @@ inline std::size_t whole_pages(std::size_t size) {
 }
 
 static_assert(product(SIZE_MAX, 2) == SIZE_MAX);
-static_assert(next_power_of_two(0) == 1 && next_power_of_two(24) == 32);
+static_assert(next_power_of_two(0) == 1 && next_power_of_two(24) == 32 && next_power_of_two(SIZE_MAX) == no_alignment);
+static_assert(only_power_of_two(64) == 64 && only_power_of_two(24) == no_alignment &&
+              only_power_of_two(0) == no_alignment);
 
 }  // namespace unknot

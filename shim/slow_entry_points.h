@@ -6,7 +6,7 @@
 
 #include "shim/platform.h"
 
-namespace unknot [[gnu::visibility("hidden")]] {
+namespace [[gnu::visibility("hidden")]] unknot {
 
 #define UNKNOT_ALLOCATION(id, symbol, parameters, ...) UNKNOT_COLD void* id##_slow parameters;
 #define UNKNOT_ALLOCATION_INTO(id, symbol) UNKNOT_COLD int id##_slow(void**, std::size_t, std::size_t);

@@ -4,11 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "shim/cxx_runtime.h"
 #include "shim/fork_handlers.h"
 #include "shim/inner_code.h"
 #include "shim/loader_lock.h"
 #include "shim/real_allocator.h"
-#include "shim/stand_ins.h"
+#include "shim/sizes.h"
 #include "shim/witness.h"
 
 namespace unknot {
@@ -109,17 +110,35 @@ void* from_arena(ThreadState& thread, const Request& request) {
     return block;
 }
 
-// The arena is full and the policy is to fail.
+// There is no memory for this call: its contract's way to say so.
 Served fail(ThreadState& thread, const Request& request, const void* caller) {
     void* block = nullptr;
     while (block == nullptr) {
         count(unknot_stats.failed);
-        if (request.failure == Failure::c) errno = ENOMEM;
-        if (request.failure != Failure::cxx) return {true, nullptr};
+        if (request.failure == Failure::c) {
+            errno = ENOMEM;
+            return {true, nullptr};
+        }
+        if (request.failure == Failure::cxx_nothrow) {
+            return {true, retry_nothrow(request.size, request.alignment, caller)};
+        }
         run_new_handler_or_throw(request.size, caller);
         block = from_arena(thread, request);
     }
     return {true, block};
+}
+
+// No block can have what was asked for as alignment.
+Served refuse(const Request& request, const void* caller) {
+    if (request.failure == Failure::cxx) throw_bad_alloc(request.size, caller);
+    if (request.failure == Failure::c) errno = EINVAL;
+    return {true, nullptr};
+}
+
+// Without the arena's block: is the call over with that, or the real allocator's? What no allocator can have is not
+// worth entering one under a loader lock.
+bool ends_here(const Request& request) {
+    return !knows_real_allocator() || settings.arena_full == ArenaFull::fail || request.size > PTRDIFF_MAX;
 }
 
 bool defer(ThreadState& thread, const Deallocation& call) {
@@ -156,8 +175,8 @@ void replay(const Deallocation& call) {
     }
 }
 
-// Observe mode. Only the write lock makes an edge: it is the one that an unwinder's walk waits for. (The load lock alone,
-// as in the mapping phase of dlopen, would need an allocator that calls the loader inside malloc.)
+// Observe mode. Only the write lock makes an edge: it is the one that an unwinder's walk waits for. (The load lock
+// alone, as in the mapping phase of dlopen, would need an allocator that calls the loader inside malloc.)
 void observe(const ThreadState& thread, const void* caller) {
     count(unknot_stats.observed);
     if (owns_write_lock(thread)) witness(unknot_stats.under_loader_lock, caller);
@@ -179,8 +198,9 @@ Served divert_allocation(const Request& request, const void* caller) {
             observe(thread, caller);
             return {false, nullptr};
         case Route::arena:
+            if (request.alignment == no_alignment) return refuse(request, caller);
             if (void* block = from_arena(thread, request)) return {true, block};
-            if (!knows_real_allocator() || settings.arena_full == ArenaFull::fail) return fail(thread, request, caller);
+            if (ends_here(request)) return fail(thread, request, caller);
             count(unknot_stats.forwarded);
             return {false, nullptr};
         default:
@@ -236,7 +256,7 @@ Served divert_reallocation(void* pointer, std::size_t size, const void* caller) 
         publish(thread);
         return {true, pointer};
     }
-    const std::size_t old_bytes = ours ? arena.usable_size(pointer) : real_allocator.malloc_usable_size(pointer);
+    const std::size_t old_bytes = ours ? arena.usable_size(pointer) : real_block_size(pointer);
     // A block whose size nobody knows cannot be copied: the real allocator has to do it.
     if (old_bytes == 0) {
         count(unknot_stats.forwarded);
@@ -245,9 +265,7 @@ Served divert_reallocation(void* pointer, std::size_t size, const void* caller) 
     void* to = nullptr;
     if (way == Route::arena) {
         to = from_arena(thread, request);
-        if (to == nullptr && (!knows_real_allocator() || settings.arena_full == ArenaFull::fail)) {
-            return fail(thread, request, caller);
-        }
+        if (to == nullptr && ends_here(request)) return fail(thread, request, caller);
         if (to == nullptr) count(unknot_stats.forwarded);
         if (to == nullptr && !ours) return {false, nullptr};
     }

@@ -8,7 +8,7 @@
 #include "shim/deferred_frees.h"
 #include "shim/thread_state.h"
 
-namespace unknot [[gnu::visibility("hidden")]] {
+namespace [[gnu::visibility("hidden")]] unknot {
 
 // How an allocation function says that there is no memory.
 enum class Failure : std::uint8_t {

@@ -1,21 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What fills a slot of the table that the next allocator does not have: the same contract on top of functions that
-// every allocator has. A C program has no operator new at start, yet our export wins over the one that a C++ library
-// brings later: its stand-in allocates with malloc and fails through that library's own runtime.
+// every allocator has. libc's function of that name would hand out blocks of libc's heap, which the allocator's free
+// does not know. A C program has no operator new at start, yet our export wins over the one that a C++ library brings
+// later: its stand-in allocates with malloc and fails through that library's own runtime.
 #pragma once
 
 #include <cstddef>
 
 struct dl_phdr_info;
 
-namespace unknot [[gnu::visibility("hidden")]] {
-
-// Runs the C++ runtime's new_handler once; without a handler throws std::bad_alloc through it. `caller` tells which
-// runtime: the one that the calling object sees. Allocates nothing of its own.
-void run_new_handler_or_throw(std::size_t size, const void* caller);
-
-// Looks up what run_new_handler_or_throw needs in the libraries that are loaded from the start.
-void find_cxx_runtime();
+namespace [[gnu::visibility("hidden")]] unknot {
 
 namespace stand_in {
 

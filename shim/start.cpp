@@ -2,6 +2,7 @@
 // The only constructor: the order in which the parts come up. Everything before it has already worked, the slow way.
 #include <stdlib.h>
 
+#include "shim/cxx_runtime.h"
 #include "shim/identity.h"
 #include "shim/loaded_objects.h"
 #include "shim/loader_lock.h"
@@ -10,7 +11,6 @@
 #include "shim/real_allocator.h"
 #include "shim/report.h"
 #include "shim/slow_path.h"
-#include "shim/stand_ins.h"
 
 #ifndef UNKNOT_VERSION
 #define UNKNOT_VERSION "0"

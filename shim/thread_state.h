@@ -7,7 +7,7 @@
 
 #include "shim/arena.h"
 
-namespace unknot [[gnu::visibility("hidden")]] {
+namespace [[gnu::visibility("hidden")]] unknot {
 
 enum class Drain : std::uint8_t {
     nothing,  // this thread has deferred nothing since it last drained
