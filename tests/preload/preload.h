@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Programs under LD_PRELOAD: with an allocator alone, or with the shim before it and a report at exit.
+#pragma once
+
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "tests/process/child.h"
+#include "tests/process/report_line.h"
+
+namespace unknot::preload {
+
+struct Allocator {
+    const char* name;    // in names of tests
+    const char* soname;  // empty: libc's own
+    const char* kind;    // as the report calls it
+    const char* mode;    // that UNKNOT_MODE=auto resolves to
+};
+
+// How googletest shows the parameter.
+inline void PrintTo(const Allocator& allocator, std::ostream* out) {
+    *out << allocator.name;
+}
+
+// Those that Debian 12 ships.
+inline constexpr Allocator tcmalloc{"tcmalloc", "libtcmalloc.so.4", "tcmalloc", "protect"};
+inline constexpr Allocator allocators[] = {
+    tcmalloc,
+    {"tcmalloc_minimal", "libtcmalloc_minimal.so.4", "tcmalloc_minimal", "pass_through"},
+    {"mimalloc", "libmimalloc.so.2.0", "mimalloc", "pass_through"},
+    {"jemalloc", "libjemalloc.so.2", "jemalloc", "pass_through"},
+    {"glibc", "", "glibc", "pass_through"},
+};
+
+// A program below the build folder, such as "victims/dlclose_frees".
+std::string built(const std::string& path);
+
+process::Result run_bare(process::Command command, const Allocator& allocator);
+
+struct ShimmedRun {
+    process::Result result;
+    std::optional<process::ReportLine> report;  // of the process that was started, not of its children
+
+    // All that is known of it, for the message of a failed check.
+    std::string story() const;
+};
+
+// `mode`: a value of UNKNOT_MODE, empty for the default.
+ShimmedRun run_with_shim(process::Command command, const Allocator& allocator, const std::string& mode);
+
+}  // namespace unknot::preload

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Children forked while other threads grow the heap and free under the loader lock: in the child the thread ids have
+// changed, and its walks must still be recognised as its own.
+#include <sys/wait.h>
+
+#include "tests/preload/victims/scene.h"
+
+namespace {
+
+[[noreturn]] void live_as_child() {
+    for (int walk = 0; walk < 20; ++walk) {
+        char* outside = static_cast<char*>(scene::seen(std::malloc(scene::large)));
+        scene::inside_walk([&] {
+            std::free(outside);
+            outside = static_cast<char*>(scene::seen(std::malloc(scene::large)));
+            outside[scene::large - 1] = 'x';
+        });
+        std::free(outside);
+    }
+    delete[] scene::seen(new int[100'000]);
+    std::exit(0);  // not _exit: the report at exit is part of what must work
+}
+
+}  // namespace
+
+int main() {
+    scene::Growth growth;
+    for (long round = 0; round < 20; ++round) {
+        // Ends by itself, so that a hung child shows: nothing in the process is awake then.
+        std::atomic<long> walks = 0;
+        std::thread freeing([&] {
+            for (; walks < 20'000; ++walks) {
+                void* block = scene::seen(std::malloc(1000));
+                scene::inside_walk([&] { std::free(block); });
+            }
+        });
+        while (walks < 100) std::this_thread::yield();
+        const pid_t child = fork();
+        if (child == 0) live_as_child();
+        int status = 0;
+        waitpid(child, &status, 0);
+        freeing.join();
+        scene::expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child works");
+        scene::progress("children", round + 1);
+    }
+}

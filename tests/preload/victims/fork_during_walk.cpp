@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// A child forked while another thread is inside a walk: glibc renews the load lock in the child, not the write lock, so
+// the first stack trace of the child's allocator waits for an owner that does not exist there.
+#include <sys/wait.h>
+
+#include <barrier>
+
+#include "tests/preload/victims/scene.h"
+
+int main() {
+    for (long round = 0; round < 10; ++round) {
+        std::barrier both(2);
+        std::thread walking([&] {
+            scene::inside_walk([&] {
+                both.arrive_and_wait();  // the walk has begun
+                both.arrive_and_wait();  // the child has ended
+            });
+        });
+        both.arrive_and_wait();
+        const pid_t child = fork();
+        if (child == 0) {
+            growth::Heap heap(growth::sites);
+            for (std::size_t block = 0; block < growth::sites; ++block) heap.grow();
+            scene::inside_walk([] { std::free(scene::seen(std::malloc(scene::large))); });
+            _exit(0);
+        }
+        int status = 0;
+        waitpid(child, &status, 0);
+        both.arrive_and_wait();
+        walking.join();
+        scene::expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child works");
+        scene::progress("children", round + 1);
+    }
+}

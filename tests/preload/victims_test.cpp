@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every victim under every allocator with the shim diverting and deferring, also where it would pass through by itself:
+// the program must see what the standard, or libc without the shim, promises.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+
+#include "tests/preload/preload.h"
+
+namespace unknot::preload {
+
+namespace {
+
+struct Victim {
+    const char* name;
+    process::Command command;
+    bool diverts = false;
+    bool defers = false;
+    // More than this means that a thread was taken for an owner when it was none.
+    std::uint64_t most_diverted = std::numeric_limits<std::uint64_t>::max();
+    // Its claims hold on bare libc too. Not so where libc itself leaves a forked child with a lock held.
+    bool runs_bare = true;
+};
+
+process::Command reproducer(const char* shape) {
+    return {{built("phdr_deadlock"), shape, "2048"}};
+}
+
+process::Command program(const char* name) {
+    return {{built(std::string("victims/") + name)}};
+}
+
+const Victim victims[] = {
+    {"malloc", reproducer("malloc"), true, false},
+    {"calloc", reproducer("calloc"), true, false},
+    {"realloc", reproducer("realloc"), true, true},
+    {"free", reproducer("free"), false, true},
+    {"operator_new", reproducer("new"), true, false},
+    {"lock3", reproducer("lock3")},
+    {"blocks_cross_threads", program("blocks_cross_threads"), true, true},
+    {"c_loads_cpp", program("c_loads_cpp"), true, true},
+    // One hundred throws; libstdc++ and the loader add some of their own.
+    {"callback_throws", program("callback_throws"), true, true, 2000},
+    {"constructor_allocates", program("constructor_allocates"), true, false},
+    {"constructor_walks", program("constructor_walks"), true, false},
+    {"dlclose_frees", program("dlclose_frees"), false, true},
+    {"failed_dlopen_frees", program("failed_dlopen_frees"), false, true},
+    {.name = "fork_beside_threads", .command = program("fork_beside_threads"), .defers = true, .runs_bare = false},
+    {.name = "fork_during_walk", .command = program("fork_during_walk"), .runs_bare = false},
+    {"runpath_plugin", program("runpath_plugin")},
+    {"threads_exit_deferring", program("threads_exit_deferring"), false, true},
+    {"walk_is_native", program("walk_is_native")},
+};
+
+void PrintTo(const Victim& victim, std::ostream* out) {
+    *out << victim.name;
+}
+
+class VictimAlone : public testing::TestWithParam<Victim> {};
+
+// What the victim claims is what programs are used to, not something that the shim adds.
+TEST_P(VictimAlone, runs_on_bare_libc) {
+    const process::Result bare = run_bare(GetParam().command, {.name = "glibc", .soname = "", .kind = "", .mode = ""});
+    EXPECT_TRUE(bare.succeeded()) << describe(bare) << "\n" << bare.err;
+}
+
+std::vector<Victim> that_run_bare() {
+    std::vector<Victim> chosen;
+    for (const Victim& victim : victims) {
+        if (victim.runs_bare) chosen.push_back(victim);
+    }
+    return chosen;
+}
+
+INSTANTIATE_TEST_SUITE_P(, VictimAlone, testing::ValuesIn(that_run_bare()),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+using UnderAllocator = std::tuple<Victim, Allocator>;
+
+std::string name_of(const UnderAllocator& which) {
+    return std::string(std::get<Victim>(which).name) + "_on_" + std::get<Allocator>(which).name;
+}
+
+class VictimWithShim : public testing::TestWithParam<UnderAllocator> {};
+
+TEST_P(VictimWithShim, runs_while_it_protects) {
+    const auto& [victim, allocator] = GetParam();
+    const ShimmedRun run = run_with_shim(victim.command, allocator, "protect");
+    ASSERT_TRUE(run.result.succeeded()) << run.story();
+    ASSERT_TRUE(run.report) << "no report; " << run.story();
+    EXPECT_EQ(run.report->word("mode"), "protect");
+    EXPECT_EQ(run.report->word("allocator"), allocator.kind);
+    EXPECT_EQ(run.report->word("probe"), "owner_words");
+    if (victim.diverts) {
+        EXPECT_GT(run.report->number("diverted"), 0u);
+    }
+    if (victim.defers) {
+        EXPECT_GT(run.report->number("deferred"), 0u);
+    }
+    EXPECT_LE(run.report->number("diverted"), victim.most_diverted);
+    EXPECT_EQ(run.report->number("deferred"), run.report->number("drained"));
+    EXPECT_EQ(run.report->number("forwarded"), 0u);
+    EXPECT_EQ(run.report->number("failed"), 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(, VictimWithShim, testing::Combine(testing::ValuesIn(victims), testing::ValuesIn(allocators)),
+                         [](const auto& test) { return name_of(test.param); });
+
+class Mode : public testing::TestWithParam<Allocator> {};
+
+TEST_P(Mode, by_itself_is_the_one_that_the_allocator_needs) {
+    const ShimmedRun run = run_with_shim(reproducer("realloc"), GetParam(), "");
+    ASSERT_TRUE(run.result.succeeded()) << run.story();
+    ASSERT_TRUE(run.report) << "no report; " << run.story();
+    EXPECT_EQ(run.report->word("mode"), GetParam().mode);
+    EXPECT_EQ(run.report->word("allocator"), GetParam().kind);
+    if (run.report->word("mode") == "pass_through") {
+        EXPECT_EQ(run.report->number("diverted"), 0u);
+        EXPECT_EQ(run.report->number("deferred"), 0u);
+    }
+}
+
+TEST_P(Mode, off_touches_nothing) {
+    const ShimmedRun run = run_with_shim(program("walk_is_native"), GetParam(), "off");
+    ASSERT_TRUE(run.result.succeeded()) << run.story();
+    ASSERT_TRUE(run.report) << "no report; " << run.story();
+    EXPECT_EQ(run.report->word("mode"), "off");
+    EXPECT_EQ(run.report->number("diverted"), 0u);
+    EXPECT_EQ(run.report->number("deferred"), 0u);
+}
+
+TEST_P(Mode, observe_counts_what_protect_would_divert) {
+    // Without growth in other threads, so that it runs without protection under every allocator.
+    const ShimmedRun run = run_with_shim(program("c_loads_cpp"), GetParam(), "observe");
+    ASSERT_TRUE(run.result.succeeded()) << run.story();
+    ASSERT_TRUE(run.report) << "no report; " << run.story();
+    EXPECT_EQ(run.report->word("mode"), "observe");
+    EXPECT_GT(run.report->number("observed"), 0u);
+    EXPECT_EQ(run.report->number("diverted"), 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(, Mode, testing::ValuesIn(allocators),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+}  // namespace
+
+}  // namespace unknot::preload
