@@ -189,7 +189,7 @@ void* move(void* to, const void* from, std::size_t from_bytes, std::size_t to_by
 
 }  // namespace
 
-Served divert_allocation(const Request& request, const void* caller) {
+Served divert_allocation(Request request, const void* caller) {
     ThreadState& thread = enter();
     const bool owns = owns_loader_lock(thread);
     switch (route(AllocationFacts{

@@ -36,7 +36,9 @@ extern constinit Settings settings;
 extern constinit bool realloc_zero_frees;
 
 // `caller` is the return address into the code that called the entry point.
-Served divert_allocation(const Request& request, const void* caller);
+// By value: no local of the slow half is still in use when it forwards, so it forwards by a jump, and the stand-ins too
+// find their caller's address where they expect it.
+Served divert_allocation(Request request, const void* caller);
 Served divert_reallocation(void* pointer, std::size_t size, const void* caller);
 // True: done (given back to the arena, or deferred).
 bool divert_deallocation(const Deallocation& call, const void* caller);
