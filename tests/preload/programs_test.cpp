@@ -24,7 +24,7 @@ const Everyday programs[] = {
     {"java", {{"java", "-version"}}},
     {"gdb", {{"gdb", "--version"}}},
     {"cmake", {{"cmake", "--version"}}},
-    {"failing", {{"sh", "-c", "ls /no/such/folder; exit 3"}}},
+    {"failing", {{"ls", "/no/such/folder"}}},
 };
 
 using Combination = std::tuple<Everyday, Allocator, const char*>;

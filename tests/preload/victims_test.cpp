@@ -5,6 +5,9 @@
 
 #include <cstdint>
 #include <limits>
+#include <string_view>
+#include <tuple>
+#include <vector>
 
 #include "tests/preload/preload.h"
 
@@ -19,6 +22,9 @@ struct Victim {
     bool defers = false;
     // More than this means that a thread was taken for an owner when it was none.
     std::uint64_t most_diverted = std::numeric_limits<std::uint64_t>::max();
+    // Asks for more than there is, also under a loader lock, where such a call goes to the real allocator for its
+    // failure.
+    bool asks_too_much = false;
     // Its claims hold on bare libc too. Not so where libc itself leaves a forked child with a lock held.
     bool runs_bare = true;
 };
@@ -40,6 +46,11 @@ const Victim victims[] = {
     {"lock3", reproducer("lock3")},
     {"blocks_cross_threads", program("blocks_cross_threads"), true, true},
     {"c_loads_cpp", program("c_loads_cpp"), true, true},
+    {.name = "c_loads_cpp_failing",
+     .command = {{built("victims/c_loads_cpp"), "failing"}},
+     .diverts = true,
+     .defers = true,
+     .asks_too_much = true},
     // One hundred throws; libstdc++ and the loader add some of their own.
     {"callback_throws", program("callback_throws"), true, true, 2000},
     {"constructor_allocates", program("constructor_allocates"), true, false},
@@ -82,6 +93,18 @@ std::string name_of(const UnderAllocator& which) {
     return std::string(std::get<Victim>(which).name) + "_on_" + std::get<Allocator>(which).name;
 }
 
+// Debian's mimalloc is built as C: its operator new ends the process where it should throw.
+std::vector<UnderAllocator> every_combination() {
+    std::vector<UnderAllocator> chosen;
+    for (const Victim& victim : victims) {
+        for (const Allocator& allocator : allocators) {
+            const bool ends_the_process = victim.asks_too_much && std::string_view(allocator.name) == "mimalloc";
+            if (!ends_the_process) chosen.emplace_back(victim, allocator);
+        }
+    }
+    return chosen;
+}
+
 class VictimWithShim : public testing::TestWithParam<UnderAllocator> {};
 
 TEST_P(VictimWithShim, runs_while_it_protects) {
@@ -100,11 +123,13 @@ TEST_P(VictimWithShim, runs_while_it_protects) {
     }
     EXPECT_LE(run.report->number("diverted"), victim.most_diverted);
     EXPECT_EQ(run.report->number("deferred"), run.report->number("drained"));
-    EXPECT_EQ(run.report->number("forwarded"), 0u);
+    if (!victim.asks_too_much) {
+        EXPECT_EQ(run.report->number("forwarded"), 0u);
+    }
     EXPECT_EQ(run.report->number("failed"), 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(, VictimWithShim, testing::Combine(testing::ValuesIn(victims), testing::ValuesIn(allocators)),
+INSTANTIATE_TEST_SUITE_P(, VictimWithShim, testing::ValuesIn(every_combination()),
                          [](const auto& test) { return name_of(test.param); });
 
 class Mode : public testing::TestWithParam<Allocator> {};
