@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// A loop whose instructions are counted by callgrind. Two runs with different COUNTs leave, in their difference, the
+// loop alone: no start-up, no loading.
+//   counted_loop NAME COUNT
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "tests/bench/counted_loops.h"
+
+namespace {
+
+constexpr std::size_t block_bytes = 64;
+
+void* volatile kept;
+
+void malloc_free() {
+    kept = std::malloc(block_bytes);
+    std::free(kept);
+}
+void new_delete() {
+    kept = ::operator new(block_bytes);
+    ::operator delete(kept);
+}
+void calloc_free() {
+    kept = std::calloc(1, block_bytes);
+    std::free(kept);
+}
+// Malloc, so that realloc has something to move; malloc and free are counted by themselves.
+void realloc_moves() {
+    kept = std::malloc(block_bytes);
+    kept = std::realloc(kept, 4 * block_bytes);
+    std::free(kept);
+}
+void posix_memalign_free() {
+    void* block = nullptr;
+    if (posix_memalign(&block, 64, block_bytes) != 0) std::abort();
+    kept = block;
+    std::free(kept);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    using Turn = void (*)();
+#define UNKNOT_LOOP(name, budget) {#name, name},
+    static constexpr struct {
+        const char* name;
+        Turn turn;
+    } loops[] = {UNKNOT_COUNTED_LOOPS(UNKNOT_LOOP)};
+#undef UNKNOT_LOOP
+    for (const auto& loop : loops) {
+        if (argc != 3 || std::strcmp(argv[1], loop.name) != 0) continue;
+        for (int i = std::atoi(argv[2]); i > 0; --i) loop.turn();
+        return 0;
+    }
+    std::fprintf(stderr, "usage: counted_loop NAME COUNT, NAME one of:");
+    for (const auto& loop : loops) std::fprintf(stderr, " %s", loop.name);
+    std::fprintf(stderr, "; nothing was run\n");
+    return 2;
+}
