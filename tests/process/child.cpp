@@ -113,7 +113,8 @@ Child::~Child() {
     }
 }
 
-// SIGKILL, because libunwind masks every other signal around its lock: a hung process would keep SIGTERM pending.
+// SIGKILL, because a hung process may keep SIGTERM pending for ever: libunwind masks signals around its lock, and a JVM
+// handles them in threads that hang.
 void Child::end_and_reap() {
     if (pid_ <= 0) return;
     kill(-pid_, SIGKILL);
