@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <elf.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -13,8 +14,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "cli/trouble.h"
 
@@ -111,17 +110,27 @@ std::string Process::folder() const {
     return fmt::format("/proc/{}", pid_);
 }
 
-Process::Process(pid_t pid) : pid_(pid) {
+Process::~Process() {
+    if (folder_ >= 0) close(folder_);
+}
+
+Process::Process(pid_t pid)
+    : folder_(open(fmt::format("/proc/{}", pid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), pid_(pid) {
     const std::string text = slurp(folder() + "/stat");
     const auto fields = stat_fields(text);
-    if (fields.size() <= start_time_field) throw ProcessGone(fmt::format("there is no process {}", pid));
+    // Thrown from here the destructor does not run.
+    const auto give_up = [&](auto trouble) {
+        if (folder_ >= 0) close(folder_);
+        throw trouble;
+    };
+    if (fields.size() <= start_time_field) give_up(ProcessGone(fmt::format("there is no process {}", pid)));
     name_ = stat_name(text);
     start_time_ = number(fields[start_time_field]);
     const std::string status = slurp(folder() + "/status");
     // A thread's id finds its process here too; its mutexes and its memory are the same, its task list is not.
     const std::uint64_t leader = status_number(status, "Tgid");
     if (leader != 0 && static_cast<pid_t>(leader) != pid)
-        throw Trouble(fmt::format("{} is a thread of process {}: give that id", pid, leader));
+        give_up(Trouble(fmt::format("{} is a thread of process {}: give that id", pid, leader)));
     const std::uint64_t inner = status_number(status, "NSpid");
     inner_pid_ = inner == 0 ? pid : static_cast<pid_t>(inner);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One process, read through /proc and process_vm_readv. Nothing here stops, signals or traces it. Whatever is read may
-// be stale or torn the moment after: callers check `still_the_same()` before they believe what they put together.
+// One process, read through /proc and process_vm_readv. Nothing here stops, signals or traces it. Its folder in /proc
+// is held open, so that files are never another process's with the same id; memory is read by id, so callers check
+// `still_the_same()` before they believe what they put together.
 #pragma once
 
 #include <sys/types.h>
@@ -41,6 +42,9 @@ class Process {
   public:
     // Throws ProcessGone or NotPermitted.
     explicit Process(pid_t pid);
+    ~Process();
+    Process(const Process&) = delete;
+    Process& operator=(const Process&) = delete;
 
     pid_t pid() const { return pid_; }
     pid_t inner_pid() const { return inner_pid_; }
@@ -72,6 +76,7 @@ class Process {
 
   private:
     std::string folder() const;
+    int folder_ = -1;
     pid_t pid_ = 0, inner_pid_ = 0;
     std::uint64_t start_time_ = 0;
     std::string name_;

@@ -74,8 +74,8 @@ LibcFacts libc_of(const Objects& objects) {
     const Object* executable = objects.executable();
     if (executable == nullptr || executable->file == nullptr || !executable->file->interpreter().empty()) return facts;
     facts.is_static = true;
-    // No banner and no version there, but glibc's names of tunables cannot be left out of a static program.
-    if (!read_banner(*executable->file, facts) && !executable->file->string_starting_with("glibc.rtld.").empty())
+    // No banner and no version there, but the variable that glibc reads at start cannot be left out.
+    if (!read_banner(*executable->file, facts) && !executable->file->string_starting_with("GLIBC_TUNABLES").empty())
         facts.name = "glibc";
     if (facts.name == "unknown" && executable->file->defined("__init_libc")) facts.name = "musl";
     return facts;

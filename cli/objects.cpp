@@ -18,54 +18,55 @@ namespace {
 
 constexpr int most_objects = 20000;
 
-void open_file(const Process& process, const Mapping& mapping, Object& object) {
-    object.deleted = mapping.deleted;
-    // map_files reaches deleted and replaced files too, but asks for more permissions than the path.
-    object.file = ElfFile::open(fmt::format("/proc/{}/map_files/{:x}-{:x}", process.pid(), mapping.start, mapping.end),
-                                &object.unreadable);
-    if (object.file == nullptr && !mapping.deleted)
-        object.file = ElfFile::open(process.outside_path(mapping.path), &object.unreadable);
-    if (object.file == nullptr && mapping.deleted) object.unreadable = "deleted or replaced on disk";
+// One ElfFile per file, however often it is mapped.
+using Files = std::map<std::string, std::shared_ptr<ElfFile>>;
+
+void open_file(const Process& process, Object& object, Files& files) {
+    auto& file = files[object.path + (object.deleted ? " (deleted)" : "")];
+    // The path first: map_files reaches deleted and replaced files too, but asks for more permissions.
+    if (file == nullptr && !object.deleted) file = ElfFile::open(process.outside_path(object.path), &object.unreadable);
+    if (file == nullptr)
+        file = ElfFile::open(fmt::format("/proc/{}/map_files/{:x}-{:x}", process.pid(), object.start, object.first_end),
+                             object.deleted ? nullptr : &object.unreadable);
+    if (file == nullptr && object.deleted) object.unreadable = "deleted or replaced on disk";
+    object.file = file;
 }
 
-// Every file that has code mapped, by its lowest address.
+// Every file that has code mapped, by its lowest address. An object begins with the first page of its file and goes on
+// with neighbours of the same file; a file that is mapped again (dlmopen, or as data) begins another.
 std::vector<Object> from_mappings(const Process& process, const std::vector<Mapping>& mappings) {
-    std::unordered_set<std::string> has_code;
-    for (const Mapping& mapping : mappings)
-        if (mapping.executable && mapping.path.starts_with('/')) has_code.insert(mapping.path);
     std::vector<Object> found;
-    // A file that is loaded twice (dlmopen) begins again at offset 0.
-    std::map<std::string, std::size_t> latest;
+    std::vector<bool> has_code;
     for (const Mapping& mapping : mappings) {
-        if (!has_code.contains(mapping.path)) continue;
-        const auto known = latest.find(mapping.path);
-        if (known != latest.end() && mapping.offset != 0) {
-            found[known->second].end = std::max(found[known->second].end, mapping.end);
+        const bool goes_on = !found.empty() && found.back().path == mapping.path && mapping.offset != 0;
+        // .bss lies in an anonymous mapping right behind.
+        const bool is_bss =
+            !found.empty() && mapping.path.empty() && mapping.writable && found.back().end == mapping.start;
+        if (goes_on || is_bss) {
+            found.back().end = mapping.end;
+            has_code.back() = has_code.back() || (mapping.executable && goes_on);
             continue;
         }
-        // Several mappings of the first page belong to one object unless code came between.
-        if (known != latest.end() && found[known->second].end == mapping.start) {
-            found[known->second].end = mapping.end;
-            continue;
-        }
+        if (!mapping.path.starts_with('/') || mapping.offset != 0) continue;
         Object object;
         object.path = mapping.path;
+        object.deleted = mapping.deleted;
         object.start = mapping.start;
-        object.end = mapping.end;
-        open_file(process, mapping, object);
-        if (object.file != nullptr)
-            object.bias = mapping.start - mapping.offset - (object.file->lowest_address() & ~std::uint64_t{4095});
-        if (object.file == nullptr && object.unreadable == "not an ELF file") continue;
-        latest[mapping.path] = found.size();
+        object.end = object.first_end = mapping.end;
         found.push_back(std::move(object));
+        has_code.push_back(mapping.executable);
     }
-    // .bss lies in an anonymous mapping right behind.
-    for (const Mapping& mapping : mappings) {
-        if (!mapping.path.empty()) continue;
-        for (Object& object : found)
-            if (object.end == mapping.start && mapping.writable) object.end = mapping.end;
+    Files files;
+    std::vector<Object> objects;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        Object& object = found[i];
+        if (!has_code[i]) continue;
+        open_file(process, object, files);
+        if (object.file == nullptr && object.unreadable == "not an ELF file") continue;
+        if (object.file != nullptr) object.bias = object.start - (object.file->lowest_address() & ~std::uint64_t{4095});
+        objects.push_back(std::move(object));
     }
-    return found;
+    return objects;
 }
 
 std::optional<std::uint64_t> link_map_start(const Process& process) {

@@ -18,6 +18,7 @@ struct Object {
     std::string path;        // in the process's own root
     std::uint64_t bias = 0;  // address in the process minus address in the file
     std::uint64_t start = 0, end = 0;
+    std::uint64_t first_end = 0;    // of its first mapping
     bool deleted = false;           // the file at that path is another one now, or none
     std::shared_ptr<ElfFile> file;  // nullptr: could not be read, `unreadable` says why
     std::string unreadable;

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Processes that really hang: the cycle, thread by thread, and the report. And ones that only look like it.
+#include "cli/examine.h"
+#include "cli/trouble.h"
+#include "tests/cli/unknot_command.h"
+
+namespace unknot::test {
+namespace {
+
+cli::Examination examine_when_stuck(Victim& victim, pid_t pid) {
+    cli::Examination found;
+    EXPECT_TRUE(victim.until([&] {
+        try {
+            found = cli::examine_process(pid);
+        } catch (const cli::Trouble&) {  // it is just being started
+        }
+        return found.deadlock.seen;
+    })) << "the reproducer ended instead of hanging";
+    return found;
+}
+
+// Every step's holder is the next step's thread, round to the first.
+void expect_closed(const std::vector<cli::CycleStep>& cycle) {
+    ASSERT_FALSE(cycle.empty());
+    for (std::size_t i = 0; i < cycle.size(); ++i) EXPECT_EQ(cycle[i].held_by, cycle[(i + 1) % cycle.size()].tid);
+}
+
+const cli::CycleStep* waiting_for(const cli::Examination& found, const std::string& lock) {
+    for (const cli::CycleStep& step : found.deadlock.cycle)
+        if (step.waits_for.find(lock) != std::string::npos) return &step;
+    return nullptr;
+}
+
+const Variables bare_tcmalloc = {{"LD_PRELOAD", "libtcmalloc.so.4"}, {"TCMALLOC_STACKTRACE_METHOD", ""}};
+
+TEST(Deadlock, is_told_thread_by_thread_without_the_shim) {
+    Victim victim("phdr_deadlock", bare_tcmalloc, {"malloc", "1000000"}, Ready::never);
+    const auto found = examine_when_stuck(victim, victim.pid());
+    EXPECT_EQ(found.judgement.verdict, Verdict::deadlocked);
+    EXPECT_EQ(found.deadlock.cycle.size(), 2u);
+    expect_closed(found.deadlock.cycle);
+    const auto* loader = waiting_for(found, "_dl_load_write_lock");
+    const auto* allocator = waiting_for(found, "pageheap_lock_");
+    ASSERT_NE(loader, nullptr);
+    ASSERT_NE(allocator, nullptr);
+    EXPECT_EQ(loader->source, cli::OwnerSource::recorded);
+    EXPECT_EQ(allocator->source, cli::OwnerSource::inferred) << "a spin lock records no owner";
+    EXPECT_FALSE(allocator->evidence.empty());
+}
+
+TEST(Deadlock, is_followed_through_a_lock_of_the_application) {
+    Victim victim("phdr_deadlock", bare_tcmalloc, {"lock3", "1000000"}, Ready::never);
+    const auto found = examine_when_stuck(victim, victim.pid());
+    expect_closed(found.deadlock.cycle);
+    EXPECT_NE(waiting_for(found, "application_lock"), nullptr);
+    EXPECT_NE(waiting_for(found, "_dl_load_write_lock"), nullptr);
+}
+
+TEST(Deadlock, of_a_child_forked_in_the_middle_of_a_walk_has_no_owner) {
+    Victim victim("cli_forked_walk");
+    const pid_t child = std::stoi(victim.out());
+    const auto found = examine_when_stuck(victim, child);
+    ASSERT_EQ(found.deadlock.cycle.size(), 1u);
+    EXPECT_EQ(found.deadlock.cycle[0].source, cli::OwnerSource::absent);
+    EXPECT_NE(found.deadlock.cycle[0].recorded_owner, 0);
+}
+
+TEST(Deadlock, is_found_beside_the_statistics_of_a_shim_that_only_observes) {
+    Variables variables = bare_tcmalloc;
+    variables[0].second = built("libunknot.so") + ":libtcmalloc.so.4";
+    variables.emplace_back("UNKNOT_MODE", "observe");
+    Victim victim("phdr_deadlock", variables, {"malloc", "1000000"}, Ready::never);
+    const auto found = examine_when_stuck(victim, victim.pid());
+    EXPECT_EQ(found.judgement.verdict, Verdict::deadlocked);
+    ASSERT_TRUE(found.page.has_value());
+    EXPECT_TRUE(found.page->both_edges_seen());
+}
+
+TEST(Deadlock, is_reported_in_a_file_and_by_the_exit_code) {
+    Victim victim("phdr_deadlock", bare_tcmalloc, {"malloc", "1000000"}, Ready::never);
+    examine_when_stuck(victim, victim.pid());
+    const Folder folder;
+    const std::string file = folder / "report.txt";
+    const process::Result result = unknot({"doctor", "--report", file, victim.id()});
+    EXPECT_EQ(result.code, 3) << result.out << result.err;
+    EXPECT_NE(result.out.find("deadlocked"), std::string::npos);
+    const std::string report = content(file);
+    for (const char* needed : {"_dl_load_write_lock", "pageheap_lock_", "dl_iterate_phdr", "GetStackTrace", "glibc 2.",
+                               "gperftools", "what to do"})
+        EXPECT_NE(report.find(needed), std::string::npos) << needed << " is not in\n" << report;
+
+    // A report that is there already is kept, and the verdict does not depend on it.
+    const process::Result again = unknot({"doctor", "--report", file, victim.id()});
+    EXPECT_EQ(again.code, 3);
+    EXPECT_NE(again.err.find("cannot be written"), std::string::npos);
+    EXPECT_EQ(content(file), report);
+}
+
+// Reading must leave no trace: the waiter for the loader lock has not run once because of it.
+TEST(Deadlock, is_read_without_touching_the_process) {
+    Victim victim("phdr_deadlock", bare_tcmalloc, {"malloc", "1000000"}, Ready::never);
+    const auto found = examine_when_stuck(victim, victim.pid());
+    const pid_t waiter = waiting_for(found, "_dl_load_write_lock")->tid;
+    const auto switches = [&] {
+        for (const auto& thread : cli::Process(victim.pid()).threads())
+            if (thread.tid == waiter) return thread.switches;
+        return std::uint64_t{0};
+    };
+    const std::uint64_t before = switches();
+    ASSERT_NE(before, 0u);
+    unknot({"doctor", "--no-report", victim.id()});
+    EXPECT_EQ(switches(), before);
+}
+
+TEST(Deadlock, is_not_seen_in_a_storm_of_walks_that_moves) {
+    Variables variables = bare_tcmalloc;
+    variables[1].second = "generic_fp";
+    Victim victim("phdr_deadlock", variables, {"malloc", "100000000"});
+    for (int i = 0; i < 5; ++i) EXPECT_FALSE(cli::examine_process(victim.pid()).deadlock.seen);
+}
+
+TEST(Deadlock, is_not_seen_under_the_shim) {
+    Variables variables = bare_tcmalloc;
+    variables[0].second = built("libunknot.so") + ":libtcmalloc.so.4";
+    Victim victim("phdr_deadlock", variables, {"malloc", "100000000"});
+    for (int i = 0; i < 5; ++i) {
+        const auto found = cli::examine_process(victim.pid());
+        EXPECT_FALSE(found.deadlock.seen);
+        EXPECT_EQ(found.judgement.verdict, Verdict::is_protected);
+    }
+}
+
+}  // namespace
+}  // namespace unknot::test

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every verdict but "deadlocked", on real processes: what is found, what is advised, and the exit code.
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "tests/cli/unknot_command.h"
+
+namespace unknot::test {
+namespace {
+
+bool has(const std::vector<std::string>& keys, const std::string& key) {
+    return std::find(keys.begin(), keys.end(), key) != keys.end();
+}
+
+struct Finding {
+    nlohmann::json json;
+    int code;
+    std::string verdict() const { return json.value("verdict", ""); }
+    std::vector<std::string> reasons() const { return keys_of(json.at("reasons")); }
+    std::vector<std::string> advice() const { return keys_of(json.at("advice")); }
+};
+
+Finding examine(const std::string& id) {
+    const process::Result result = unknot({"doctor", "--json", id});
+    EXPECT_EQ(result.outcome, process::Outcome::exited);
+    return {json_of(result), result.code};
+}
+
+Finding examine_under(const std::string& preload, Variables more = {}) {
+    more.emplace_back("LD_PRELOAD", preload);
+    const Victim victim("cli_idle", more);
+    return examine(victim.id());
+}
+
+TEST(Doctor, finds_glibc_malloc_not_affected) {
+    const Finding found = examine_under("");
+    EXPECT_EQ(found.verdict(), "not affected");
+    EXPECT_EQ(found.code, 0);
+    EXPECT_EQ(found.json["allocator"]["kind"], "glibc");
+    EXPECT_TRUE(found.advice().empty());
+}
+
+TEST(Doctor, finds_tcmalloc_with_libunwind_at_risk) {
+    const Finding found = examine_under("libtcmalloc.so.4", {{"TCMALLOC_STACKTRACE_METHOD", ""}});
+    EXPECT_EQ(found.verdict(), "at risk");
+    EXPECT_EQ(found.code, 1);
+    EXPECT_EQ(found.json["allocator"]["kind"], "tcmalloc");
+    EXPECT_TRUE(has(found.reasons(), "unwinds_with_libunwind"));
+    EXPECT_TRUE(has(found.advice(), "use_generic_fp"));
+    EXPECT_TRUE(has(found.advice(), "use_tcmalloc_minimal"));
+    EXPECT_EQ(found.advice().back(), "use_shim");
+    EXPECT_FALSE(has(found.advice(), "upgrade_async_profiler")) << "there is none in the process";
+}
+
+// The method is read from the memory of the process: it stays true where the environment says nothing.
+TEST(Doctor, reads_the_stack_trace_method_in_force) {
+    for (const char* method : {"libunwind", "libgcc", "generic_fp"}) {
+        const Finding found = examine_under("libtcmalloc.so.4", {{"TCMALLOC_STACKTRACE_METHOD", method}});
+        EXPECT_EQ(found.json["allocator"]["stack_method"], method);
+        EXPECT_EQ(found.json["allocator"]["stack_method_source"], "read from the process's memory");
+    }
+}
+
+TEST(Doctor, finds_generic_fp_not_affected) {
+    const Finding found = examine_under("libtcmalloc.so.4", {{"TCMALLOC_STACKTRACE_METHOD", "generic_fp"}});
+    EXPECT_EQ(found.verdict(), "not affected");
+    EXPECT_EQ(found.code, 0);
+}
+
+// The victim is a C program: the only library in it that exports _Unwind_Backtrace is libunwind.
+TEST(Doctor, tells_what_the_libgcc_method_is_bound_to) {
+    const Variables libgcc = {{"TCMALLOC_STACKTRACE_METHOD", "libgcc"}};
+    const Finding wrong = examine_under("libtcmalloc.so.4", libgcc);
+    EXPECT_EQ(wrong.verdict(), "at risk");
+    EXPECT_TRUE(has(wrong.reasons(), "unwinds_with_wrong_libgcc"));
+    EXPECT_FALSE(has(wrong.advice(), "use_libgcc"));
+    EXPECT_EQ(examine_under("libgcc_s.so.1:libtcmalloc.so.4", libgcc).verdict(), "not affected");
+}
+
+TEST(Doctor, advises_libgcc_only_where_it_would_bind_to_libgcc) {
+    EXPECT_TRUE(has(examine_under("libgcc_s.so.1:libtcmalloc.so.4").advice(), "use_libgcc"));
+    EXPECT_FALSE(has(examine_under("libunwind.so.8:libtcmalloc.so.4").advice(), "use_libgcc"));
+}
+
+TEST(Doctor, finds_allocators_without_stack_traces_not_affected) {
+    for (const auto& [library, kind] :
+         {std::pair("libtcmalloc_minimal.so.4", "tcmalloc_minimal"), std::pair("libmimalloc.so.2", "mimalloc"),
+          std::pair("libjemalloc.so.2", "jemalloc")}) {
+        const Finding found = examine_under(library, {{"MALLOC_CONF", ""}});
+        EXPECT_EQ(found.verdict(), "not affected") << library;
+        EXPECT_EQ(found.json["allocator"]["kind"], kind);
+        EXPECT_EQ(found.code, 0);
+    }
+}
+
+TEST(Doctor, finds_jemalloc_with_its_profiler_at_risk) {
+    const Finding found = examine_under("libjemalloc.so.2", {{"MALLOC_CONF", "lg_prof_sample:20,prof:true"}});
+    EXPECT_EQ(found.verdict(), "at risk");
+    EXPECT_EQ(found.advice().front(), "turn_profiling_off");
+}
+
+TEST(Doctor, finds_the_shim_protecting) {
+    const Finding found = examine_under(built("libunknot.so") + ":libtcmalloc.so.4");
+    EXPECT_EQ(found.verdict(), "protected");
+    EXPECT_EQ(found.code, 0);
+    EXPECT_EQ(found.json["shim"]["mode"], "protect");
+    EXPECT_TRUE(has(found.reasons(), "shim_protects"));
+}
+
+TEST(Doctor, finds_a_shim_that_is_off_at_risk) {
+    for (const char* mode : {"off", "observe"}) {
+        const Finding found = examine_under(built("libunknot.so") + ":libtcmalloc.so.4", {{"UNKNOT_MODE", mode}});
+        EXPECT_EQ(found.verdict(), "at risk");
+        EXPECT_TRUE(has(found.reasons(), "shim_passive"));
+        EXPECT_EQ(found.advice().back(), "set_protect_mode");
+    }
+}
+
+TEST(Doctor, finds_a_shim_behind_the_allocator_at_risk) {
+    const Finding found = examine_under("libtcmalloc.so.4:" + built("libunknot.so"));
+    EXPECT_EQ(found.verdict(), "at risk");
+    EXPECT_TRUE(has(found.reasons(), "shim_bypassed"));
+    EXPECT_EQ(found.advice().back(), "preload_shim_first");
+}
+
+TEST(Doctor, advises_neither_shim_nor_preload_where_malloc_is_linked_in) {
+    if (access(built("cli_linked_tcmalloc").c_str(), X_OK) != 0) GTEST_SKIP() << "libtcmalloc.a is not installed";
+    const Victim victim("cli_linked_tcmalloc", {{"LD_PRELOAD", ""}});
+    const Finding found = examine(victim.id());
+    EXPECT_EQ(found.verdict(), "at risk");
+    EXPECT_TRUE(found.json["allocator"]["in_executable"]);
+    EXPECT_TRUE(has(found.advice(), "link_tcmalloc_minimal"));
+    EXPECT_FALSE(has(found.advice(), "use_shim"));
+    EXPECT_FALSE(has(found.advice(), "use_tcmalloc_minimal"));
+}
+
+TEST(Doctor, knows_an_allocator_that_is_loaded_but_not_called) {
+    const Victim victim("cli_own_malloc", {{"LD_PRELOAD", "libtcmalloc.so.4"}});
+    const Finding found = examine(victim.id());
+    EXPECT_EQ(found.json["allocator"]["object"], "cli_own_malloc");
+    EXPECT_EQ(found.json["allocator"]["unused"], nlohmann::json::array({"libtcmalloc.so.4.5.10"}));
+    EXPECT_TRUE(has(found.reasons(), "allocator_unknown"));
+    EXPECT_FALSE(has(found.advice(), "use_shim"));
+}
+
+TEST(Doctor, examines_a_static_program) {
+    const Victim victim("cli_idle_static");
+    const Finding found = examine(victim.id());
+    EXPECT_EQ(found.verdict(), "not affected");
+    EXPECT_TRUE(found.json["libc"]["static"]);
+}
+
+TEST(Doctor, examines_a_command_without_starting_it) {
+    const Folder folder;
+    const std::string mark = folder / "started";
+    const process::Result result =
+        unknot({"doctor", "--json", "--", "touch", mark}, {{"LD_PRELOAD", "libtcmalloc.so.4"}});
+    EXPECT_EQ(json_of(result)["verdict"], "at risk");
+    EXPECT_EQ(result.code, 1);
+    EXPECT_FALSE(std::filesystem::exists(mark));
+}
+
+TEST(Doctor, reads_a_process_with_ten_thousand_mappings) {
+    const Victim victim("cli_many_mappings", {{"LD_PRELOAD", "libtcmalloc.so.4"}});
+    EXPECT_EQ(examine(victim.id()).verdict(), "at risk");
+}
+
+TEST(Doctor, takes_the_worst_of_several_processes) {
+    const Victim fine("cli_idle"), risky("cli_idle", {{"LD_PRELOAD", "libtcmalloc.so.4"}});
+    const process::Result result = unknot({"doctor", "--json", fine.id(), risky.id()});
+    EXPECT_EQ(result.code, 1);
+    EXPECT_EQ(json_of(result).size(), 2u);
+}
+
+TEST(Doctor, lists_every_process) {
+    const Victim risky("cli_idle", {{"LD_PRELOAD", "libtcmalloc.so.4"}});
+    const process::Result result = unknot({"doctor", "--all", "--no-report"});
+    EXPECT_NE(result.out.find(risky.id()), std::string::npos);
+    EXPECT_TRUE(result.code == 1 || result.code == 3) << result.code;
+}
+
+TEST(Doctor, believes_a_witness_that_saw_both_edges) {
+    const Finding found = examine_under(built("libcli_fake_page.so"), {{"UNKNOT_TEST_PAGE", "both edges"}});
+    EXPECT_EQ(found.verdict(), "at risk") << "glibc's malloc itself is harmless";
+    EXPECT_TRUE(has(found.reasons(), "both_edges_witnessed"));
+}
+
+TEST(Doctor, judges_without_a_page_when_the_page_is_garbage) {
+    const Finding found = examine_under(built("libcli_fake_page.so"), {{"UNKNOT_TEST_PAGE", "noise"}});
+    EXPECT_EQ(found.verdict(), "not affected");
+    EXPECT_NE(found.json["notes"].dump().find("not a statistics page"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace unknot::test

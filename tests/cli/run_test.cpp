@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// `unknot run`: what it sets, and what it refuses before anything is started.
+#include <elf.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <fstream>
+
+#include "cli/preload.h"
+#include "tests/cli/unknot_command.h"
+
+namespace unknot::test {
+namespace {
+
+const std::string& shim() {
+    static const std::string path = std::filesystem::canonical(built("libunknot.so")).string();
+    return path;
+}
+
+void expect_refused(const std::vector<std::string>& arguments, const std::string& why,
+                    const Variables& variables = {}) {
+    const process::Result result = unknot(arguments, variables);
+    EXPECT_EQ(result.code, 2);
+    EXPECT_TRUE(result.out.empty()) << result.out;
+    EXPECT_NE(result.err.find(why), std::string::npos) << result.err;
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+}
+
+TEST(Run, starts_the_command_with_the_shim_first) {
+    const process::Result result = unknot({"run", "--", "sh", "-c", "echo $LD_PRELOAD; exit 7"}, {{"LD_PRELOAD", ""}});
+    EXPECT_EQ(result.code, 7);
+    EXPECT_EQ(result.out, shim() + "\n");
+}
+
+TEST(Run, keeps_what_was_preloaded_behind_the_shim) {
+    const auto list = cli::make_preload("libtcmalloc.so.4 /x/libother.so:libunknot.so", "/lib/libunknot.so", "");
+    EXPECT_EQ(list.text(), "/lib/libunknot.so:libtcmalloc.so.4:/x/libother.so");
+}
+
+TEST(Run, replaces_the_allocator_when_one_is_asked_for) {
+    const auto list = cli::make_preload("/a/libjemalloc.so.2:/x/libother.so", "/lib/libunknot.so", "mimalloc");
+    EXPECT_EQ(list.text(), "/lib/libunknot.so:libmimalloc.so.2:/x/libother.so");
+}
+
+TEST(Run, protects_a_command_under_the_asked_allocator) {
+    const auto json = json_of(unknot({"run", "--allocator", "tcmalloc", "--mode", "protect", "--", "sh", "-c",
+                                      "'" + built("unknot") + "' stat --json $$"},
+                                     {{"LD_PRELOAD", ""}}));
+    EXPECT_EQ(json["mode"], "protect");
+    EXPECT_EQ(json["allocator"], "tcmalloc");
+}
+
+TEST(Run, prints_the_environment_in_a_dry_run) {
+    const process::Result result =
+        unknot({"run", "--dry-run", "--mode", "observe", "--report", "--", "false"}, {{"LD_PRELOAD", ""}});
+    EXPECT_EQ(result.code, 0);
+    EXPECT_EQ(result.out, "LD_PRELOAD=" + shim() + "\nUNKNOT_MODE=observe\nUNKNOT_REPORT=exit\n");
+    const auto json = json_of(unknot({"run", "--dry-run", "--json", "--", "false"}, {{"LD_PRELOAD", ""}}));
+    EXPECT_EQ(json["environment"]["LD_PRELOAD"], shim());
+}
+
+TEST(Run, follows_a_script_to_its_interpreter) {
+    const Folder folder;
+    const std::string script = folder / "script";
+    std::ofstream(script) << "#!/usr/bin/env sh\necho $LD_PRELOAD\n";
+    std::filesystem::permissions(script, std::filesystem::perms::owner_all);
+    EXPECT_EQ(unknot({"run", "--", script}, {{"LD_PRELOAD", ""}}).out, shim() + "\n");
+}
+
+TEST(Run, refuses_a_static_program) {
+    expect_refused({"run", "--", built("cli_idle_static")}, "static program");
+}
+
+TEST(Run, refuses_an_executable_that_defines_malloc) {
+    expect_refused({"run", "--", built("cli_own_malloc")}, "defines malloc itself");
+}
+
+TEST(Run, refuses_a_setuid_program) {
+    const Folder folder;
+    const std::string copy = folder / "setuid";
+    std::filesystem::copy_file(built("cli_idle"), copy);
+    std::filesystem::permissions(copy, std::filesystem::perms::set_uid, std::filesystem::perm_options::add);
+    expect_refused({"run", "--", copy}, "setuid");
+}
+
+// The same file with another machine in its header, and with another loader.
+TEST(Run, refuses_another_architecture_and_another_libc) {
+    const Folder folder;
+    std::string bytes = content(built("cli_idle"));
+    const auto write = [&](const std::string& name, const std::string& text) {
+        std::ofstream(folder / name, std::ios::binary) << text;
+        std::filesystem::permissions(folder / name, std::filesystem::perms::owner_all);
+        return folder / name;
+    };
+    std::string foreign = bytes;
+    auto& machine = reinterpret_cast<unsigned char&>(foreign[offsetof(Elf64_Ehdr, e_machine)]);
+    machine = machine == EM_X86_64 ? EM_AARCH64 : EM_X86_64;
+    expect_refused({"run", "--", write("foreign", foreign)}, "the shim is for");
+
+    std::string musl = bytes;
+    const std::size_t at = musl.find("ld-linux");
+    ASSERT_NE(at, std::string::npos);
+    musl.replace(at, 8, "ld-musl-");
+    expect_refused({"run", "--", write("musl", musl)}, "another libc");
+}
+
+TEST(Run, refuses_what_is_not_there) {
+    expect_refused({"run", "--", "no-such-command-here"}, "not found");
+    expect_refused({"run", "--allocator", "hoard", "--", "true"}, "not known");
+    expect_refused({"run", "--allocator", "/no/such/lib.so", "--", "true"}, "No such file");
+    expect_refused({"run", "--library", "/no/such/libunknot.so", "--", "true"}, "not found");
+    expect_refused({"run", "--library", built("libcli_fake_page.so") + "x", "--", "true"}, "not found");
+    expect_refused({"run", "--", "true"}, "is not libunknot.so", {{"UNKNOT_LIBRARY", "/bin/true"}});
+}
+
+TEST(Usage, is_explained_in_one_line) {
+    expect_refused({}, "--help");
+    expect_refused({"run"}, "needs a command");
+    expect_refused({"run", "--"}, "no command after --");
+    expect_refused({"run", "--mode", "maybe", "--", "true"}, "maybe");
+    expect_refused({"doctor"}, "doctor needs");
+    expect_refused({"doctor", "--all", "1"}, "doctor needs");
+    expect_refused({"doctor", "twelve"}, "twelve");
+    expect_refused({"stat"}, "stat needs");
+    expect_refused({"stat", "--format", "xml", "--all"}, "xml");
+}
+
+}  // namespace
+}  // namespace unknot::test

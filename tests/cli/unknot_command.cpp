@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the tests start things.
+#include "tests/cli/unknot_command.h"
+
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <stdexcept>
+
+namespace unknot::test {
+namespace {
+
+// Examined, never judged by the watcher: how long it stays quiet says nothing.
+constexpr process::Watch patient{std::chrono::minutes(10), std::chrono::minutes(10)};
+
+std::vector<std::string> with(std::string first, std::vector<std::string> rest) {
+    rest.insert(rest.begin(), std::move(first));
+    return rest;
+}
+
+}  // namespace
+
+std::string built(const std::string& name) {
+    return std::string(UNKNOT_BINARY_DIR) + "/" + name;
+}
+
+process::Result unknot(std::vector<std::string> arguments, const Variables& environment) {
+    return process::run({with(built("unknot"), std::move(arguments)), environment}, {});
+}
+
+nlohmann::json json_of(const process::Result& result) {
+    auto json = nlohmann::json::parse(result.out, nullptr, false);
+    EXPECT_FALSE(json.is_discarded()) << process::describe(result) << "\n" << result.out << result.err;
+    return json.is_discarded() ? nlohmann::json::object() : json;
+}
+
+std::vector<std::string> keys_of(const nlohmann::json& list) {
+    std::vector<std::string> keys;
+    for (const auto& entry : list) keys.push_back(entry.at("key"));
+    return keys;
+}
+
+Victim::Victim(const std::string& program, const Variables& environment, std::vector<std::string> arguments,
+               Ready ready)
+    : child_(
+          {with(program.find('/') == std::string::npos ? built(program) : program, std::move(arguments)), environment},
+          patient) {
+    if (ready == Ready::says_so && !until([&] { return !child_.out().empty(); }))
+        throw std::runtime_error(program + " ended before it was ready");
+}
+
+bool Victim::until(const std::function<bool()>& seen) {
+    while (!seen())
+        if (child_.look(std::chrono::milliseconds(20))) return false;
+    return true;
+}
+
+Folder::Folder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "unknot-test-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
+    path_ = pattern;
+}
+
+Folder::~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+}
+
+std::string content(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace unknot::test

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// Verdict, reasons and advice over plain facts.
+#include "policy/risk.h"
+
+#include <gtest/gtest.h>
+
+#include <initializer_list>
+#include <iterator>
+#include <vector>
+
+namespace unknot {
+namespace {
+
+RiskFacts full_tcmalloc(StackMethod method, unsigned glibc_minor = 36) {
+    RiskFacts facts;
+    facts.allocator.has_tc_malloc = true;
+    facts.allocator.has_growth_stacks = true;
+    facts.allocator.stack_method = method;
+    facts.allocator.glibc_minor = glibc_minor;
+    facts.knows_generic_fp = true;
+    facts.knows_libgcc = true;
+    return facts;
+}
+
+RiskFacts jemalloc(bool profiles) {
+    RiskFacts facts;
+    facts.allocator.has_mallocx = true;
+    facts.allocator.prof_enabled = profiles;
+    facts.allocator.stack_method = StackMethod::libgcc;
+    facts.allocator.glibc_minor = 36;
+    return facts;
+}
+
+ShimFacts protecting() {
+    ShimFacts shim;
+    shim.present = true;
+    shim.mode = Mode::protect;
+    shim.probe = Probe::owner_words;
+    shim.walk_mode = WalkMode::nonblocking;
+    return shim;
+}
+
+std::vector<Advice> advice_for(const RiskFacts& facts) {
+    const Judgement judgement = judge(facts);
+    return {judgement.advice.begin(), judgement.advice.end()};
+}
+
+TEST(Risk, is_none_without_stack_traces) {
+    RiskFacts facts;
+    facts.allocator.is_libc = true;
+    facts.old_async_profiler = true;
+    EXPECT_EQ(judge(facts).verdict, Verdict::not_affected);
+    EXPECT_TRUE(advice_for(facts).empty());
+    EXPECT_EQ(judge(jemalloc(false)).verdict, Verdict::not_affected);
+    EXPECT_EQ(judge(full_tcmalloc(StackMethod::generic_fp)).verdict, Verdict::not_affected);
+    EXPECT_EQ(judge(full_tcmalloc(StackMethod::libgcc)).verdict, Verdict::not_affected);
+}
+
+TEST(Risk, is_there_with_libunwind_in_every_libc) {
+    for (const unsigned minor : {17u, 31u, 36u, 41u}) {
+        const Judgement judgement = judge(full_tcmalloc(StackMethod::libunwind, minor));
+        EXPECT_EQ(judgement.verdict, Verdict::at_risk);
+        EXPECT_TRUE(judgement.reasons.has(Reason::unwinds_with_libunwind));
+    }
+}
+
+TEST(Risk, of_libgcc_depends_on_libc_libgcc_and_binding) {
+    EXPECT_TRUE(judge(full_tcmalloc(StackMethod::libgcc, 31)).reasons.has(Reason::unwinds_with_old_libgcc));
+    RiskFacts facts = full_tcmalloc(StackMethod::libgcc);
+    facts.libgcc_walks = true;
+    EXPECT_TRUE(judge(facts).reasons.has(Reason::unwinds_with_old_libgcc));
+    facts = full_tcmalloc(StackMethod::libgcc);
+    facts.allocator.unwind_backtrace_is_libunwind = true;
+    EXPECT_TRUE(judge(facts).reasons.has(Reason::unwinds_with_wrong_libgcc));
+}
+
+TEST(Risk, is_assumed_of_unknown_allocators_but_not_of_sanitizers) {
+    RiskFacts facts;
+    facts.allocator.glibc_minor = 36;
+    EXPECT_EQ(judge(facts).verdict, Verdict::at_risk);
+    facts.sanitizer = true;
+    EXPECT_EQ(judge(facts).verdict, Verdict::not_affected);
+}
+
+TEST(Advice, comes_best_first) {
+    RiskFacts facts = full_tcmalloc(StackMethod::libunwind);
+    facts.old_async_profiler = true;
+    EXPECT_EQ(advice_for(facts), (std::vector{Advice::upgrade_async_profiler, Advice::use_generic_fp,
+                                              Advice::use_libgcc, Advice::use_tcmalloc_minimal, Advice::use_shim}));
+}
+
+TEST(Advice, is_never_what_would_not_work_there) {
+    RiskFacts facts = full_tcmalloc(StackMethod::libunwind, 31);
+    EXPECT_EQ(advice_for(facts), (std::vector{Advice::use_generic_fp, Advice::use_tcmalloc_minimal, Advice::use_shim}))
+        << "libgcc calls dl_iterate_phdr before glibc 2.35";
+
+    facts.knows_generic_fp = false;  // gperftools 2.8.1
+    EXPECT_EQ(advice_for(facts), (std::vector{Advice::use_tcmalloc_minimal, Advice::use_shim}));
+
+    facts = full_tcmalloc(StackMethod::libunwind);
+    facts.allocator.unwind_backtrace_is_libunwind = true;
+    EXPECT_FALSE(judge(facts).advice.has(Advice::use_libgcc));
+
+    facts = full_tcmalloc(StackMethod::libunwind);
+    facts.malloc_in_executable = true;
+    EXPECT_EQ(advice_for(facts),
+              (std::vector{Advice::use_generic_fp, Advice::use_libgcc, Advice::link_tcmalloc_minimal}));
+
+    facts = full_tcmalloc(StackMethod::libunwind, 0);  // another libc
+    EXPECT_FALSE(judge(facts).advice.has(Advice::use_shim));
+    EXPECT_FALSE(judge(facts).advice.has(Advice::use_libgcc));
+}
+
+TEST(Advice, for_jemalloc_is_to_stop_profiling_first) {
+    EXPECT_EQ(advice_for(jemalloc(true)),
+              (std::vector{Advice::turn_profiling_off, Advice::use_another_allocator, Advice::use_shim}));
+}
+
+TEST(Shim, protects_by_owner_words_or_by_walks_that_do_not_wait) {
+    RiskFacts facts = full_tcmalloc(StackMethod::libunwind);
+    facts.shim = protecting();
+    EXPECT_EQ(judge(facts).verdict, Verdict::is_protected);
+    facts.shim.probe = Probe::wrapper;
+    EXPECT_EQ(judge(facts).verdict, Verdict::is_protected);
+    EXPECT_TRUE(judge(facts).reasons.has(Reason::shim_sees_walks_only));
+    facts.shim.walk_mode = WalkMode::native;
+    EXPECT_EQ(judge(facts).verdict, Verdict::at_risk);
+}
+
+TEST(Shim, that_does_not_protect_is_named_with_the_remedy) {
+    RiskFacts facts = full_tcmalloc(StackMethod::libunwind);
+    for (const Mode mode : {Mode::off, Mode::observe, Mode::pass_through}) {
+        facts.shim = protecting();
+        facts.shim.mode = mode;
+        EXPECT_EQ(judge(facts).verdict, Verdict::at_risk);
+        EXPECT_TRUE(judge(facts).reasons.has(Reason::shim_passive));
+        EXPECT_EQ(advice_for(facts).back(), Advice::set_protect_mode);
+    }
+    facts.shim = protecting();
+    facts.shim.reached = false;
+    facts.shim.wrong_order = true;
+    EXPECT_EQ(advice_for(facts).back(), Advice::preload_shim_first);
+}
+
+TEST(Verdict, deadlocked_outranks_everything) {
+    RiskFacts facts = full_tcmalloc(StackMethod::libunwind);
+    facts.shim = protecting();
+    facts.cycle_seen = true;
+    EXPECT_EQ(judge(facts).verdict, Verdict::deadlocked);
+    EXPECT_EQ(advice_for(facts).front(), Advice::end_the_process);
+}
+
+TEST(Witness, of_both_edges_outranks_what_is_known_of_the_allocator) {
+    RiskFacts facts;
+    facts.allocator.is_libc = true;
+    facts.allocator.glibc_minor = 36;
+    facts.both_edges_witnessed = true;
+    EXPECT_EQ(judge(facts).verdict, Verdict::at_risk);
+    EXPECT_TRUE(judge(facts).reasons.has(Reason::both_edges_witnessed));
+}
+
+// The lists have room for everything at once.
+TEST(Judgement, never_overflows_its_lists) {
+    for (unsigned bits = 0; bits < 1u << 14; ++bits) {
+        const auto bit = [&](unsigned n) { return ((bits >> n) & 1) != 0; };
+        RiskFacts facts =
+            bit(0) ? full_tcmalloc(bit(1) ? StackMethod::libunwind : StackMethod::libgcc) : jemalloc(bit(1));
+        if (bit(2)) facts.allocator.glibc_minor = 31;
+        facts.allocator.unwind_backtrace_is_libunwind = bit(3);
+        facts.libgcc_walks = bit(4);
+        facts.malloc_in_executable = bit(5);
+        facts.old_async_profiler = bit(6);
+        facts.both_edges_witnessed = bit(7);
+        facts.cycle_seen = bit(8);
+        facts.shim.present = bit(9);
+        facts.shim.reached = bit(10);
+        facts.shim.mode = bit(11) ? Mode::protect : Mode::observe;
+        facts.shim.probe = bit(12) ? Probe::wrapper : Probe::owner_words;
+        facts.shim.wrong_order = bit(13);
+        const Judgement judgement = judge(facts);
+        ASSERT_LE(judgement.reasons.count, std::size(judgement.reasons.items));
+        ASSERT_LE(judgement.advice.count, std::size(judgement.advice.items));
+        ASSERT_TRUE(judgement.verdict != Verdict::at_risk || judgement.reasons.count > 0);
+    }
+}
+
+}  // namespace
+}  // namespace unknot
