@@ -66,14 +66,22 @@ class Side {
     Child::Clock::time_point wrote_ = Child::Clock::now();
 };
 
-void show_line(const std::string& title, Side& without, Side& with) {
-    static const bool terminal = isatty(STDOUT_FILENO) == 1;
-    const bool last = without.ended() && with.ended();
-    if (!terminal && !last) return;
-    std::printf("%s%s   without: %-22.44s with: %.44s%s", terminal ? "\r\033[K" : "", title.c_str(),
-                without.state().c_str(), with.state().c_str(), last ? "\n" : "");
-    std::fflush(stdout);
-}
+// The title once, and under it a line that is written over until both have ended.
+class LiveLine {
+  public:
+    explicit LiveLine(const std::string& title) { std::printf("%s\n", title.c_str()); }
+    void show(Side& without, Side& with) {
+        const bool last = without.ended() && with.ended();
+        if (!terminal_ && !last) return;
+        // Fits into 80 columns, because a line that wraps cannot be written over.
+        std::printf("%s    without: %-28.28s with: %-.28s%s", terminal_ ? "\r\033[K" : "", without.state().c_str(),
+                    with.state().c_str(), last ? "\n" : "");
+        std::fflush(stdout);
+    }
+
+  private:
+    bool terminal_ = isatty(STDOUT_FILENO) == 1;
+};
 
 // The loader says so and goes on; the run would then be one of another allocator.
 std::string missing_preload(const Result& result) {
@@ -90,10 +98,11 @@ PairResult run_pair(const Case& which, const std::filesystem::path& shim, const 
     shimmed.environment.emplace_back("UNKNOT_LOG", log.setting());
     Side without(preloading(which, which.allocator));
     Side with(shimmed);
+    LiveLine line(title);
     while (!without.ended() || !with.ended()) {
         without.look();
         with.look();
-        show_line(title, without, with);
+        line.show(without, with);
         if (stop_requested != 0) throw Interrupted{};
     }
 

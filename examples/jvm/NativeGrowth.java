@@ -46,7 +46,7 @@ public class NativeGrowth {
         }
         threads.forEach(Thread::start);
         growing.await();
-        System.out.println("java: " + THREADS + " threads grow native memory, attaching");
+        System.out.println("java: attaching while " + THREADS + " threads grow native memory");
 
         // The same request that `jcmd PID JVMTI.agent_load` sends; the JVM's attach listener thread runs the agent.
         VirtualMachine self = VirtualMachine.attach(Long.toString(ProcessHandle.current().pid()));

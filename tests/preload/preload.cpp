@@ -37,13 +37,14 @@ ShimmedRun run_with_shim(process::Command command, const Allocator& allocator, c
     set_preload(command, built("libunknot.so ") + allocator.soname);
     process::Result result = process::run(command);
     const pid_t pid = result.pid;
-    return {std::move(result), process::ReportLine::find(log.text(pid), pid)};
+    const std::string text = log.text(pid);
+    return {std::move(result), text, process::ReportLine::find(text, pid)};
 }
 
 std::string ShimmedRun::story() const {
     constexpr std::size_t enough = 200;
     const std::size_t from = result.out.size() > enough ? result.out.size() - enough : 0;
-    return describe(result) + "\nlast words: " + result.out.substr(from) + "\nerrors: " + result.err;
+    return describe(result) + "\nlast words: " + result.out.substr(from) + "\nerrors: " + result.err + "\nlog: " + log;
 }
 
 }  // namespace unknot::preload

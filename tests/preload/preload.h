@@ -41,7 +41,9 @@ process::Result run_bare(process::Command command, const Allocator& allocator);
 
 struct ShimmedRun {
     process::Result result;
-    std::optional<process::ReportLine> report;  // of the process that was started, not of its children
+    // Of the process that was started, not of its children.
+    std::string log;
+    std::optional<process::ReportLine> report;
 
     // All that is known of it, for the message of a failed check.
     std::string story() const;

@@ -2,6 +2,8 @@
 // Programs of every day behave under the shim as they do without it: same output, same errors, same exit status.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/preload/preload.h"
 
 namespace unknot::preload {
@@ -43,6 +45,7 @@ TEST_P(Program, behaves_the_same_with_and_without_the_shim) {
     EXPECT_EQ(describe(shimmed.result), describe(bare)) << shimmed.story();
     EXPECT_EQ(shimmed.result.out, bare.out);
     EXPECT_EQ(shimmed.result.err, bare.err);
+    EXPECT_EQ(std::count(shimmed.log.begin(), shimmed.log.end(), '\n'), 1) << "more than the report: " << shimmed.log;
     EXPECT_TRUE(shimmed.report) << "the shim was not there; " << shimmed.story();
 }
 
