@@ -41,7 +41,7 @@ void blow_once(Storm storm) {
         }
         case Storm::dladdr: {
             Dl_info info;
-            dladdr(reinterpret_cast<void*>(&std::malloc), &info);
+            dladdr(reinterpret_cast<void*>(&std::strtol), &info);  // not malloc: its object differs by preload
             break;
         }
     }

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plots, drawn by gnuplot from the figures of one bench.json."""
+
+import os
+import subprocess
+
+from measure import say
+
+STYLE = """
+set terminal svg size {width},{height} font 'sans-serif,13' background rgb 'white'
+set output '{output}'
+set border 3 lc rgb '#666666'
+set tics nomirror
+set grid ytics lc rgb '#dddddd'
+set key top left
+"""
+BLUE, ORANGE, GREY = "#1f6fb4", "#d9730d", "#999999"
+
+
+def draw(path, script, data, width=900, height=420):
+    blocks = "".join(f"${name} << EOD\n{text}\nEOD\n" for name, text in data.items())
+    text = STYLE.format(width=width, height=height, output=path) + blocks + script
+    done = subprocess.run(["gnuplot"], input=text, text=True, stderr=subprocess.PIPE)
+    if done.returncode != 0:
+        raise RuntimeError(f"gnuplot could not draw {path}: {done.stderr.strip()[-400:]}")
+
+
+def overhead(path, data):
+    entries = [(name.replace("_", " + ", 1).replace("_", " "), one) for name, one in
+               data["micro"].get("tcmalloc", {}).items() if name != "malloc_free_in_walk"]
+    entries += [(name, program["cpu_s"]) for name, program in data["whole"]["programs"].items()]
+    lines = [f'"{name}" {one["shim/none"]["median"]} {one["shim/none"]["low"]} {one["shim/none"]["high"]} '
+             f'{one["again/none"]["median"]} {one["again/none"]["low"]} {one["again/none"]["high"]}'
+             for name, one in entries]
+    draw(path, f"""
+set title 'CPU time over no shim (tcmalloc, protecting); bars: middle half of the rounds'
+set xtics rotate by -35 noenhanced
+set ylabel 'ratio'
+set yrange [0.8:*]
+set xrange [-0.6:{len(lines) - 0.4}]
+plot 1 lc rgb '{GREY}' dt 2 notitle, \\
+  $overhead using ($0-0.1):2:3:4:xtic(1) with yerrorbars pt 7 lc rgb '{BLUE}' title 'Unknot', \\
+  $overhead using ($0+0.1):5:6:7 with yerrorbars pt 6 lc rgb '{GREY}' title 'no shim against itself'
+""", {"overhead": "\n".join(lines)}, height=520)
+
+
+def scaling(path, data):
+    blocks, curves = {}, []
+    for load, color in zip(data["threads"], (BLUE, ORANGE)):
+        blocks[load] = "\n".join(
+            f'{count} {one["cpu_ns"]["shim/none"]["median"]} {one["cpu_ns"]["shim/none"]["low"]} '
+            f'{one["cpu_ns"]["shim/none"]["high"]}' for count, one in data["threads"][load].items())
+        curves.append(f"${load} using 1:2:3:4 with yerrorlines pt 7 lc rgb '{color}' title '{load}'")
+    draw(path, f"""
+set title 'CPU time per operation over no shim, by threads ({data["machine"]["cores"]} cores)'
+set xlabel 'threads'
+set ylabel 'ratio'
+set logscale x 2
+set yrange [0.8:1.4]
+plot 1 lc rgb '{GREY}' dt 2 notitle, {", ".join(curves)}
+""", blocks)
+
+
+def stall(path, data):
+    names = {"growth_us": "grows the heap", "everyday_us": "everyday work"}
+    lines = [f'"{name}" {data["stall"][figure]["none"]["median"] / 1000} {data["stall"][figure]["shim"]["median"] / 1000}'
+             for figure, name in names.items()]
+    draw(path, f"""
+set title 'Slowest malloc while another thread holds the loader lock for {data["stall"]["hold_ms"]} ms'
+set ylabel 'ms'
+set logscale y
+set yrange [0.01:4000]
+set style data histograms
+set style histogram clustered gap 2
+set style fill solid 0.85 noborder
+set boxwidth 0.9
+set key top right
+plot $stall using 2:xtic(1) lc rgb '{ORANGE}' title 'tcmalloc', $stall using 3 lc rgb '{BLUE}' title 'with Unknot'
+""", {"stall": "\n".join(lines)}, width=640)
+
+
+def walk_memory(path, data):
+    lines = [f'{r["seconds"]} {r["resident_kb"] / 1024} {r["committed_kb"] / 1024} {r["reserved_kb"] / 1048576}'
+             for r in data["walk_memory"]["rows"]]
+    draw(path, f"""
+set title 'Memory in a storm of {data["walk_memory"]["walks_per_second"]} walks per second, 530 blocks each'
+set xlabel 'seconds'
+set ylabel 'MiB'
+set y2label 'GiB of address space'
+set y2tics
+set border 11
+set yrange [0:*]
+set y2range [0:*]
+set key bottom right
+plot $memory using 1:2 with lines lw 2 lc rgb '{BLUE}' title 'resident', \\
+  $memory using 1:3 with lines lw 2 lc rgb '{ORANGE}' title 'arena, committed', \\
+  $memory using 1:4 axes x1y2 with lines lw 2 lc rgb '{GREY}' title 'arena, reserved (right)'
+""", {"memory": "\n".join(lines)})
+
+
+PLOTS = {
+    "overhead.svg": ("overhead by benchmark", overhead),
+    "scaling.svg": ("scaling by threads", scaling),
+    "stall.svg": ("stall", stall),
+    "walk-storm.svg": ("memory in a walk storm", walk_memory),
+}
+
+
+def draw_all(root, data):
+    """Draws what it can into docs/plots; {path in the repository: title}."""
+    drawn = {}
+    os.makedirs(os.path.join(root, "docs/plots"), exist_ok=True)
+    for name, (title, function) in PLOTS.items():
+        path = f"docs/plots/{name}"
+        try:
+            function(os.path.join(root, path), data)
+            drawn[path] = title
+        except FileNotFoundError:
+            say("bench: gnuplot is not installed; nothing is drawn")
+            return drawn
+    return drawn

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is said about the figures: the goals and whether they were met, and the tables of the README."""
+
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+
+
+class Goals:
+    """Each row: what, the limit, what was measured. A figure that was not measured is no goal met."""
+
+    def __init__(self):
+        self.rows = []
+
+    def at_most(self, what, limit, measured, unit="x"):
+        self.add(what, "at most", limit, measured, unit, measured is not None and measured <= limit)
+
+    def at_least(self, what, limit, measured, unit="x"):
+        self.add(what, "at least", limit, measured, unit, measured is not None and measured >= limit)
+
+    def add(self, what, direction, limit, measured, unit, met):
+        self.rows.append({"goal": what, "limit": f"{direction} {limit} {unit}", "measured": measured, "unit": unit,
+                          "met": met})
+
+
+def dig(data, *path):
+    for key in path:
+        if not isinstance(data, dict) or key not in data:
+            return None
+        data = data[key]
+    return data
+
+
+def of_ratio(data, *path):
+    return dig(data, *path, "median")
+
+
+def inverse(number):
+    return round(1 / number, 4) if number else None
+
+
+def goals(data):
+    rows = Goals()
+    for operation in ("malloc_free", "new_delete", "calloc_free", "realloc_moves", "posix_memalign_free"):
+        one = dig(data, "micro", "tcmalloc", operation)
+        rows.at_most(f"{operation}, protecting, over a null interposer", 1.08, of_ratio(one, "shim/null"))
+        rows.at_most(f"{operation}, protecting, over no shim", 1.20, of_ratio(one, "shim/none"))
+    for allocator in ("tcmalloc_minimal", "mimalloc", "glibc"):
+        rows.at_most(f"malloc_free, passed through to {allocator}, over a null interposer", 1.08,
+                     of_ratio(data, "micro", allocator, "malloc_free", "shim/null"))
+    rows.at_most("whole programs, geometric mean", 1.01, dig(data, "whole", "geometric_mean", "shim/none"))
+    for name, program in (dig(data, "whole", "programs") or {}).items():
+        rows.at_most(name, 1.03, of_ratio(program, "cpu_s", "shim/none"))
+    for load in dig(data, "threads") or {}:
+        by_count = data["threads"][load]
+        few, many = (of_ratio(by_count[n], "cpu_ns", "shim/none") for n in
+                     (min(by_count, key=int), max(by_count, key=int)))
+        if few and many:
+            rows.at_most(f"{load}: ratio with most threads over ratio with fewest", 1.03, round(many / few, 4))
+    walk = dig(data, "storm", "walk")
+    rows.at_most("pair beside a walk storm, over its own quiet figure", 1.05,
+                 dig(walk, "storm_over_quiet", "median", "shim"))
+    rows.at_least("walker's speed beside pairs, over no shim", 0.95, inverse(of_ratio(walk, "call_ns", "shim/none")))
+    for storm in ("dlsym", "dladdr"):
+        rows.at_most(f"pair beside a {storm} storm, over its own quiet figure", 1.5,
+                     dig(data, "storm", storm, "storm_over_quiet", "median", "shim"))
+    rows.at_most("start-up of /bin/true, added (tcmalloc)", 1000, dig(data, "start_up", "tcmalloc", "added_us"), "us")
+    rows.at_most("resident memory, added (tcmalloc)", 300, dig(data, "resident", "tcmalloc", "rss_kb", "added_kb"),
+                 "kB")
+    rows.at_most("arena pair of 64 bytes over tcmalloc's own", 1.0, of_ratio(data, "arena", "pair", "shim/none"))
+    rows.at_most("slowest malloc beside a held loader lock, median run", 5,
+                 milliseconds(dig(data, "stall", "growth_us", "shim", "median")), "ms")
+    rows.at_most("drift of resident memory in a walk storm", 1.02, dig(data, "walk_memory", "drift"))
+    return rows.rows
+
+
+def milliseconds(microseconds):
+    return None if microseconds is None else round(microseconds / 1000, 2)
+
+
+def cell(number, digits=2):
+    return "-" if number is None else f"{number:.{digits}f}"
+
+
+def ratio_cell(entry):
+    return "-" if entry is None else f"{entry['median']:.2f}"
+
+
+def row(name, one, digits=1, unit=""):
+    median = dig(one, "median") or {}
+    values = [cell(median.get(v), digits) + (unit if v in median else "") for v in ("none", "null", "shim")]
+    return [name, *values, ratio_cell(dig(one, "shim/none")), ratio_cell(dig(one, "shim/null")),
+            ratio_cell(dig(one, "again/none"))]
+
+
+def table(head, rows):
+    line = lambda cells: "| " + " | ".join(cells) + " |"
+    return "\n".join([line(head), line(["---"] + ["---:"] * (len(head) - 1))] + [line(r) for r in rows if r])
+
+
+OPERATIONS = {"malloc_free": "malloc + free", "new_delete": "new + delete", "calloc_free": "calloc + free",
+              "realloc_moves": "realloc that moves", "posix_memalign_free": "posix_memalign + free"}
+
+
+def cost_rows(data):
+    for operation, name in OPERATIONS.items():
+        if one := dig(data, "micro", "tcmalloc", operation):
+            yield row(f"{name}, ns", one)
+    for allocator in ("tcmalloc_minimal", "mimalloc", "glibc"):
+        if one := dig(data, "micro", allocator, "malloc_free"):
+            yield row(f"malloc + free, {allocator} (passed through), ns", one)
+    for load, by_count in (dig(data, "threads") or {}).items():
+        for count in (min(by_count, key=int), max(by_count, key=int)):
+            plural = "s" if count != "1" else ""
+            yield row(f"{load}, {count} thread{plural}, CPU ns per operation", by_count[count]["cpu_ns"])
+    for storm in ("walk", "dlsym", "dladdr"):
+        if one := dig(data, "storm", storm):
+            yield row(f"malloc + free beside a {storm} storm, ns", one["storm_ns"])
+            yield row(f"the {storm} itself, ns", one["call_ns"])
+    for name, program in (dig(data, "whole", "programs") or {}).items():
+        yield row(f"{name}, CPU s", program["cpu_s"], 2)
+    if mean := dig(data, "whole", "geometric_mean"):
+        yield ["whole programs, geometric mean", "", "", "", cell(mean["shim/none"], 3), cell(mean["shim/null"], 3),
+               cell(mean["again/none"], 3)]
+
+
+def other_rows(data):
+    for loop, counts in (dig(data, "counts", "loops") or {}).items():
+        yield [f"instructions, {OPERATIONS[loop]}", cell(counts["none"], 0), cell(counts["shim"], 0)]
+    for name, counts in (dig(data, "counts", "programs") or {}).items():
+        yield [f"instructions, {name}, a small run, millions", cell(counts["none"] / 1e6), cell(counts["shim"] / 1e6)]
+    if one := dig(data, "start_up", "tcmalloc"):
+        yield ["start of /bin/true, us", cell(one["none"], 0), cell(one["shim"], 0)]
+    if one := dig(data, "resident", "tcmalloc", "rss_kb"):
+        yield ["resident memory of a small program, kB", cell(one["none"], 0), cell(one["shim"], 0)]
+    for who, name in (("growth_us", "grows the heap"), ("everyday_us", "does everyday work")):
+        if one := dig(data, "stall", who):
+            yield [f"slowest malloc while a callback takes {data['stall']['hold_ms']} ms, thread that {name}, ms",
+                   cell(milliseconds(one["none"]["median"])), cell(milliseconds(one["shim"]["median"]))]
+    if one := dig(data, "arena", "pair"):
+        yield ["a pair of 64 bytes, tcmalloc's own against the arena's, ns", cell(one["median"]["none"], 1),
+               cell(one["median"]["shim"], 1)]
+
+
+def peer_rows(data):
+    for name, one in (dig(data, "peers") or {}).items():
+        yield [name, ratio_cell(dig(one, "pair_ns", "shim/none")), ratio_cell(dig(one, "program_cpu_s", "shim/none"))]
+
+
+def readme_text(data):
+    where = data["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in where["versions"].items())
+    parts = [
+        f"Measured on {data['date']}: {where['cores']} cores of {where['cpu']}, {where['system']}, Linux "
+        f"{where['kernel']}; {where['compiler']}; {versions}. Medians of interleaved runs; ratios are medians of the "
+        f"ratios within one round, and the last column, no shim against itself, says how much of them is noise. Over "
+        f"tcmalloc, protecting, unless a row says otherwise.",
+        table(["", "no shim", "null interposer", "Unknot", "Unknot / no shim", "Unknot / null", "A/A"],
+              cost_rows(data)),
+        table(["", "no shim", "Unknot"], other_rows(data)),
+        "What interposers and heap profilers cost otherwise, each over its own base allocator in the same run:",
+        table(["", "malloc + free, ratio", "python3, PYTHONMALLOC=malloc, ratio"], peer_rows(data)),
+    ]
+    plots = dig(data, "plots") or {}
+    parts.append("Plots: " + ", ".join(f"[{title}]({path})" for path, title in plots.items()) + ". Every figure: "
+                 "[bench.json](docs/bench.json).")
+    return "\n\n".join(parts)
+
+
+def rewrite_readme(path, data):
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    if BEGIN not in text or END not in text:
+        return f"bench: {path} has no place between {BEGIN} and {END}; it was left alone"
+    before, rest = text.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"{before}{BEGIN}\n{readme_text(data)}\n{END}{after}")
+    return None
