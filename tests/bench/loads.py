@@ -64,7 +64,7 @@ def storms(rounds, phases, ms):
     """malloc beside a thread that walks, or looks symbols up, without pause."""
     result = {}
     path = library("libtcmalloc.so.4")
-    for storm in ("walk", "dlsym", "dladdr"):
+    for storm in ("walk", "first_object", "dlsym", "dladdr"):
         say(f"bench: beside a {storm} storm")
 
         def one(variant):
@@ -192,7 +192,7 @@ def instruction_counts(quick):
     variants = [NONE, NULL, SHIM]
     loops = {}
     with Workplace() as folder:
-        for loop in ("malloc_free", "new_delete", "calloc_free", "realloc_moves", "posix_memalign_free"):
+        for loop in ("malloc_free", "new_delete", "calloc_free", "realloc_moves", "posix_memalign_free", "walk"):
             counts = {}
             for variant in variants:
                 few, many = (instructions_in([built("counted_loop"), loop, str(turns)], preload(variant, path), folder)
