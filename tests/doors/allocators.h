@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The allocators that people preload, as Debian ships them.
+#pragma once
+
+#include <ostream>
+#include <string>
+
+namespace unknot::doors {
+
+struct Allocator {
+    const char* name;
+    const char* library;  // for LD_PRELOAD; empty: libc's own
+    const char* vendor;   // whose doors of its own it has; empty: none
+};
+
+inline constexpr Allocator tcmalloc{"tcmalloc", "libtcmalloc.so.4", "tcmalloc"};
+inline constexpr Allocator tcmalloc_minimal{"tcmalloc_minimal", "libtcmalloc_minimal.so.4", "tcmalloc"};
+inline constexpr Allocator tcmalloc_debug{"tcmalloc_debug", "libtcmalloc_debug.so.4", "tcmalloc"};
+inline constexpr Allocator jemalloc{"jemalloc", "libjemalloc.so.2", "jemalloc"};
+inline constexpr Allocator mimalloc{"mimalloc", "libmimalloc.so.2.0", "mimalloc"};
+inline constexpr Allocator glibc{"glibc", "", ""};
+
+inline constexpr Allocator allocators[] = {tcmalloc, tcmalloc_minimal, tcmalloc_debug, jemalloc, mimalloc, glibc};
+
+inline std::string library(const std::string& name) {
+    return UNKNOT_BINARY_DIR "/" + name;
+}
+
+// The shim first, then the allocator.
+inline std::string preload(const Allocator& allocator) {
+    return library("libunknot.so") + " " + allocator.library;
+}
+
+inline std::ostream& operator<<(std::ostream& out, const Allocator& allocator) {
+    return out << allocator.name;
+}
+
+}  // namespace unknot::doors

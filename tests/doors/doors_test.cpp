@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// The conformance suite: every door with every allocator in every place. The claims stand in the victims.
+#include <gtest/gtest.h>
+
+#include "tests/doors/allocators.h"
+#include "tests/process/child.h"
+
+namespace unknot::doors {
+
+namespace {
+
+using process::Command;
+using process::describe;
+using process::Result;
+using process::run;
+
+const std::string victims = UNKNOT_BINARY_DIR "/";
+
+void expect_success(const Command& command) {
+    const Result result = run(command);
+    EXPECT_TRUE(result.succeeded()) << describe(result) << '\n' << result.out << result.err;
+}
+
+// Where auto would pass through, protecting is asked for.
+Command under(const Allocator& allocator, std::vector<std::string> argv,
+              std::vector<std::pair<std::string, std::string>> more = {}) {
+    Command command{std::move(argv), {{"LD_PRELOAD", preload(allocator)}, {"UNKNOT_MODE", "protect"}}};
+    command.environment.insert(command.environment.end(), more.begin(), more.end());
+    command.argv[0] = victims + command.argv[0];
+    return command;
+}
+
+std::string name_of(const testing::TestParamInfo<Allocator>& info) {
+    return info.param.name;
+}
+
+class EveryDoor : public testing::TestWithParam<std::tuple<Allocator, const char*, const char*>> {};
+
+TEST_P(EveryDoor, keeps_its_blocks) {
+    const auto& [allocator, here, there] = GetParam();
+    expect_success(under(allocator, {"every_door", here, there}));
+}
+
+std::string places_of(const testing::TestParamInfo<EveryDoor::ParamType>& info) {
+    const auto& [allocator, here, there] = info.param;
+    return std::string(allocator.name) + "_allocated_" + here + "_freed_" + there;
+}
+
+INSTANTIATE_TEST_SUITE_P(Allocators, EveryDoor,
+                         testing::Combine(testing::ValuesIn(allocators),
+                                          testing::Values("plain", "walk", "constructor"),
+                                          testing::Values("plain", "thread", "walk", "constructor")),
+                         places_of);
+
+class Contracts : public testing::TestWithParam<Allocator> {};
+
+TEST_P(Contracts, hold_inside_a_walk) {
+    expect_success(under(GetParam(), {"contracts", "walk"}));
+}
+TEST_P(Contracts, hold_inside_a_constructor) {
+    expect_success(under(GetParam(), {"contracts", "constructor"}));
+}
+TEST_P(Contracts, hold_inside_a_walk_where_a_full_arena_fails) {
+    expect_success(under(GetParam(), {"contracts", "walk"}, {{"UNKNOT_ARENA_FULL", "fail"}}));
+}
+TEST_P(Contracts, fail_as_they_should_when_the_arena_is_full) {
+    expect_success(
+        under(GetParam(), {"exhausted", "fail"}, {{"UNKNOT_ARENA_FULL", "fail"}, {"UNKNOT_ARENA_MAX", "256K"}}));
+}
+TEST_P(Contracts, are_kept_by_the_allocator_when_the_arena_is_full) {
+    expect_success(under(GetParam(), {"exhausted", "forward"}, {{"UNKNOT_ARENA_MAX", "256K"}}));
+}
+
+INSTANTIATE_TEST_SUITE_P(Allocators, Contracts, testing::ValuesIn(allocators), name_of);
+
+// The claims themselves, held against glibc without the shim: a claim that glibc breaks is not glibc's contract.
+TEST(Reference, keeps_the_contracts) {
+    expect_success({{victims + "contracts", "plain", "reference"}});
+    expect_success({{victims + "every_door", "plain", "thread"}});
+}
+
+TEST(Reference, keeps_the_contracts_behind_the_shim) {
+    expect_success(under(glibc, {"contracts", "plain", "reference"}));
+}
+
+}  // namespace
+
+}  // namespace unknot::doors
