@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The exported dl_iterate_phdr. Rule 2: a thread inside the allocator never waits for the loader lock. Everybody else
-// gets libc's own walk, waiting included: a profiler may rely on the lock to keep libraries mapped.
+// The exported dl_iterate_phdr. Rule 2: a thread inside the allocator never waits for the loader lock. Everybody but an
+// unwinder gets libc's own walk, waiting included: a profiler may rely on the lock to keep libraries mapped.
 //
 // No clean-up runs when a callback throws or jumps out (that would need an unwinder's personality, and this object
 // links libc alone), so nothing here may need one: the thread's mark may stay too high and is healed by the loader's
@@ -10,6 +10,7 @@
 #include "shim/inner_code.h"
 #include "shim/loaded_objects.h"
 #include "shim/loader_lock.h"
+#include "shim/object_names.h"
 #include "shim/own_stack.h"
 #include "shim/platform.h"
 #include "shim/slow_path.h"
@@ -21,27 +22,27 @@ using Callback = int (*)(dl_phdr_info*, std::size_t, void*);
 
 namespace {
 
-// How often a throw that looks as if it came from inside the allocator tries for the lock, while the loader edits its
-// list: edits take microseconds, and nothing else holds the lock with an outdated snapshot.
-constexpr int throw_attempts = 1000;
+// How often a walk that needs the real list tries for the lock, while the loader edits it: edits take microseconds.
+constexpr int edit_attempts = 1000;
+// How often it tries before it asks what stands on its stack: most walks are over by then.
+constexpr int brief_attempts = 1000;
 
-int walk_for_real(ThreadState& thread, const void* caller, Callback callback, void* data) {
-    begin_walk(thread, __builtin_frame_address(0), caller);
-    const int result = real_allocator.dl_iterate_phdr(callback, data);
-    end_walk(thread);
-    return result;
-}
-
-// The first call of the callback runs under libc's own hold of the (recursive) lock: ours ends there.
-struct Handover {
+// Stands before the program's callback. Once libc calls it, libc's own hold of the (recursive) lock protects the list:
+// ours ends there. And from there on, for as long as this walk keeps others waiting, the snapshot is exact.
+struct FirstCall {
     Callback callback;
     void* data;
     bool holding;
+    bool done = false;
 
     static int call(dl_phdr_info* info, std::size_t size, void* self) {
-        Handover& handover = *static_cast<Handover*>(self);
-        handover.release();
-        return handover.callback(info, size, handover.data);
+        FirstCall& first = *static_cast<FirstCall*>(self);
+        if (!first.done) {
+            first.done = true;
+            if (!snapshot_is_current()) refresh_snapshot();
+            first.release();
+        }
+        return first.callback(info, size, first.data);
     }
     void release() {
         if (holding) pthread_mutex_unlock(loader_locks.write_lock);
@@ -49,30 +50,70 @@ struct Handover {
     }
 };
 
+bool keeps_snapshot() {
+    return settings.mode == Mode::protect && settings.walk == WalkMode::nonblocking &&
+           loader_locks.write_lock != nullptr;
+}
+
+// libc's walk. `holding`: this thread has taken the write lock for it.
+int walk_for_real(ThreadState& thread, const void* caller, Callback callback, void* data, bool holding = false) {
+    begin_walk(thread, __builtin_frame_address(0), caller);
+    int result = 0;
+    if (keeps_snapshot()) {
+        FirstCall first{.callback = callback, .data = data, .holding = holding};
+        result = real_allocator.dl_iterate_phdr(FirstCall::call, &first);
+        first.release();
+    } else {
+        result = real_allocator.dl_iterate_phdr(callback, data);
+    }
+    end_walk(thread);
+    return result;
+}
+
 bool try_to_walk_for_real(ThreadState& thread, const void* caller, Callback callback, void* data, int& result) {
+    // Relaxed: a guess, so that an attempt without hope leaves the owner's cache line alone. Our own walks nest.
+    const int owner = __atomic_load_n(loader_locks.write_owner, __ATOMIC_RELAXED);
+    if (owner != nobody && owner != thread.id) return false;
     if (pthread_mutex_trylock(loader_locks.write_lock) != 0) return false;
-    if (!snapshot_is_current()) refresh_snapshot();
-    Handover handover{callback, data, true};
-    result = walk_for_real(thread, caller, Handover::call, &handover);
-    handover.release();
+    result = walk_for_real(thread, caller, callback, data, true);
     return true;
 }
 
-// An unwinder's or the allocator's walk.
+// An unwinder's or the allocator's walk. Never waits while the snapshot is exact, whether the allocator is on the stack
+// or not: the answer is the same, and an unwinder may hold a lock of its own that another thread waits for inside the
+// allocator (libunwind's register-state cache, up to 1.8.3).
 int walk_without_waiting(ThreadState& thread, const void* caller, Callback callback, void* data) {
     int result = 0;
-    if (try_to_walk_for_real(thread, caller, callback, data, result)) return result;
+    for (int i = 0; i < brief_attempts; ++i) {
+        if (try_to_walk_for_real(thread, caller, callback, data, result)) return result;
+    }
     note_contention();
     const StackFindings found = look_at_own_stack(__builtin_frame_address(0));
-    if (!found.inside_allocator) return walk_for_real(thread, caller, callback, data);
-    count(unknot_stats.walks_in_allocator);
-    for (int i = 0; found.throwing && !snapshot_is_current() && i < throw_attempts; ++i) {
+    if (found.inside_allocator) count(unknot_stats.walks_in_allocator);
+    // Outdated: the loader edits its list, or somebody walks past our walk. A throw that misses its library would end
+    // the process, so it tries harder; and who is not inside the allocator may wait.
+    const bool may_wait = !found.inside_allocator;
+    for (int i = 0; (found.throwing || may_wait) && !snapshot_is_current() && i < edit_attempts; ++i) {
         raw::call(SYS_sched_yield);
         if (try_to_walk_for_real(thread, caller, callback, data, result)) return result;
     }
+    if (may_wait && !snapshot_is_current()) return walk_for_real(thread, caller, callback, data);
     if (!walk_snapshot(callback, data, result)) return walk_for_real(thread, caller, callback, data);
     count(unknot_stats.walks_from_snapshot);
     return result;
+}
+
+// What code asks for this walk? An unwinder that was loaded after the last snapshot is told by its name.
+InnerCode code_of(const void* caller) {
+    const InnerCode known = inner_code_at(caller);
+    if (known != InnerCode::none || snapshot_is_current()) return known;
+    WitnessRecord record{};
+    name_object(caller, record);
+    return inner_code_named(record.object);
+}
+
+bool may_be_inside_allocator(InnerCode code) {
+    return code == InnerCode::allocator || code == InnerCode::unwinder || code == InnerCode::throwing;
 }
 
 }  // namespace
@@ -82,16 +123,12 @@ extern "C" UNKNOT_EXPORT int dl_iterate_phdr(Callback callback, void* data) {
     const RealAllocator& real = thread.id == nobody ? ask_real() : real_allocator;
     if (settings.mode != Mode::protect && settings.mode != Mode::observe) return real.dl_iterate_phdr(callback, data);
     const void* caller = UNKNOT_CALLER;
-    const InnerCode code = inner_code_at(caller);
-    const bool may_be_inside = code == InnerCode::unwinder || code == InnerCode::allocator;
-    if (settings.mode == Mode::observe) {
-        if (may_be_inside && look_at_own_stack(__builtin_frame_address(0)).inside_allocator) {
-            witness(unknot_stats.inside_allocator, caller);
-        }
-    } else if (settings.walk == WalkMode::nonblocking && loader_locks.write_lock != nullptr) {
-        if (may_be_inside) return walk_without_waiting(thread, caller, callback, data);
-        // Before the lock is taken for long: while this walk holds it, the snapshot is exact.
-        if (!snapshot_is_current()) refresh_snapshot();
+    if (settings.mode == Mode::observe && may_be_inside_allocator(inner_code_at(caller)) &&
+        look_at_own_stack(__builtin_frame_address(0)).inside_allocator) {
+        witness(unknot_stats.inside_allocator, caller);
+    }
+    if (keeps_snapshot() && may_be_inside_allocator(code_of(caller))) {
+        return walk_without_waiting(thread, caller, callback, data);
     }
     return walk_for_real(thread, caller, callback, data);
 }

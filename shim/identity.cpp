@@ -28,14 +28,6 @@ struct Object {
         return false;
     }
 
-    void note_code(InnerCode what) const {
-        for (unsigned i = 0; i < about.dlpi_phnum; ++i) {
-            const ElfW(Phdr)& header = about.dlpi_phdr[i];
-            if (header.p_type != PT_LOAD || (header.p_flags & PF_X) == 0) continue;
-            add_inner_range({.start = about.dlpi_addr + header.p_vaddr, .bytes = header.p_memsz, .what = what});
-        }
-    }
-
     // Does a read-only segment hold `text`? (gperftools keeps the names of its stack methods there.)
     bool mentions(const char* text) const {
         for (unsigned i = 0; i < about.dlpi_phnum; ++i) {
@@ -125,12 +117,6 @@ void describe_allocator(const Object& object, AllocatorEvidence& seen) {
     if (self != nullptr) dlclose(self);
 }
 
-InnerCode inner_code_named(const char* name) {
-    if (starts_with(name, "libunwind") || starts_with(name, "libgcc_s.so")) return InnerCode::unwinder;
-    if (starts_with(name, "libc.so") || starts_with(name, "ld-linux")) return InnerCode::libc;
-    return InnerCode::none;
-}
-
 int look_at(dl_phdr_info* info, std::size_t, void* data) {
     Search& search = *static_cast<Search*>(data);
     const Object object{*info};
@@ -150,7 +136,7 @@ int look_at(dl_phdr_info* info, std::size_t, void* data) {
         search.allocator = object;
         if (what == InnerCode::none) what = InnerCode::allocator;
     }
-    if (what != InnerCode::none) object.note_code(what);
+    if (what != InnerCode::none) note_inner_code(*info, what);
     return 0;
 }
 

@@ -6,7 +6,9 @@
 
 #include <atomic>
 
+#include "shim/inner_code.h"
 #include "shim/loader_lock.h"
+#include "shim/own_stack.h"
 #include "shim/stats.h"
 
 namespace unknot {
@@ -27,15 +29,20 @@ struct Slot {
     std::atomic<std::uint32_t> readers{0};
     char* memory = nullptr;
     std::size_t capacity = 0;
-    std::size_t objects = 0;
-    std::uint64_t adds = 0;  // dlpi_adds and dlpi_subs when it was taken
-    std::uint64_t subs = 0;
+    // When it was taken: dlpi_adds, dlpi_subs, and how many entries there are. Atomic because snapshot_is_current reads
+    // them without entering the slot.
+    std::atomic<std::uint64_t> adds{0};
+    std::atomic<std::uint64_t> subs{0};
+    std::atomic<std::uint32_t> objects{0};
 
     Entry* entries() const { return reinterpret_cast<Entry*>(memory); }
 };
 
 constinit Slot slot[slots];
 constinit std::atomic<int> current{no_slot};
+// The writer is at work. Also seen by its own thread: a signal handler that unwinds in the middle of it owns the
+// (recursive) write lock too, and must not fill the same slot.
+constinit std::atomic<bool> refreshing{false};
 
 // The loader's own counters (struct rtld_global): _dl_load_adds, and _ns_nloaded of the first namespace.
 struct Version {
@@ -51,7 +58,7 @@ std::size_t bytes_of(const dl_phdr_info& info) {
 // First pass: how much room is needed, and is anything new?
 struct Measure {
     std::size_t bytes = 0;
-    std::size_t objects = 0;
+    std::uint32_t objects = 0;
     std::uint64_t adds = 0;
     std::uint64_t subs = 0;
 };
@@ -59,7 +66,16 @@ struct Measure {
 bool is_up_to_date(const Measure& seen) {
     // Relaxed: the only writer is whoever holds the loader's write lock, and that is this thread.
     const int now = current.load(std::memory_order_relaxed);
-    return now != no_slot && slot[now].adds == seen.adds && slot[now].subs == seen.subs;
+    return now != no_slot && slot[now].adds.load(std::memory_order_relaxed) == seen.adds &&
+           slot[now].subs.load(std::memory_order_relaxed) == seen.subs;
+}
+
+// Do the loader's counters say that nothing has changed since this snapshot was taken? Relaxed: they change under the
+// loader's write lock, so whoever does not own it gets an answer that may be old as soon as it is there.
+bool is_exact(const Slot& taken) {
+    if (version.adds == nullptr) return false;
+    return __atomic_load_n(version.adds, __ATOMIC_RELAXED) == taken.adds.load(std::memory_order_relaxed) &&
+           __atomic_load_n(version.loaded, __ATOMIC_RELAXED) == taken.objects.load(std::memory_order_relaxed);
 }
 
 Slot* unread_slot(std::size_t bytes) {
@@ -94,13 +110,13 @@ int measure_one(dl_phdr_info* info, std::size_t, void* data) {
 }
 
 struct Copy {
-    Slot* to;
+    Entry* next;
     char* rest;
 };
 
 int copy_one(dl_phdr_info* info, std::size_t, void* data) {
     Copy& copy = *static_cast<Copy*>(data);
-    Entry& place = copy.to->entries()[copy.to->objects++];
+    Entry& place = *copy.next++;
     place.original = info->dlpi_phdr;
     dl_phdr_info& entry = place.info;
     entry = *info;
@@ -111,24 +127,35 @@ int copy_one(dl_phdr_info* info, std::size_t, void* data) {
     entry.dlpi_name = static_cast<char*>(memcpy(copy.rest, info->dlpi_name, name));
     copy.rest += (name + 7) & ~std::size_t{7};
     entry.dlpi_tls_data = nullptr;
+    const InnerCode what = inner_code_named(entry.dlpi_name);
+    if (what != InnerCode::none) note_inner_code(*info, what);
     return 0;
+}
+
+// Fills a slot and makes it current.
+void take(const Measure& seen) {
+    Slot* to = unread_slot(seen.bytes);
+    if (to == nullptr) return;
+    to->adds.store(seen.adds, std::memory_order_relaxed);  // Relaxed, all: published below
+    to->subs.store(seen.subs, std::memory_order_relaxed);
+    to->objects.store(seen.objects, std::memory_order_relaxed);
+    Copy copy{to->entries(), to->memory + seen.objects * sizeof(Entry)};
+    begin_noting();
+    real_allocator.dl_iterate_phdr(copy_one, &copy);
+    end_noting();
+    // seq_cst: invariant (2). It is also the release that publishes the copies.
+    current.store(static_cast<int>(to - slot), std::memory_order_seq_cst);
+    count(unknot_stats.snapshot_generation);
 }
 
 // Inside the first callback this thread owns the write lock, which is recursive: the walks made here see the same list.
 int refresh_under_lock(dl_phdr_info*, std::size_t, void*) {
+    // Relaxed: the lock orders writers; what is left is this thread's own interruption.
+    if (refreshing.exchange(true, std::memory_order_relaxed)) return 1;
     Measure seen;
     real_allocator.dl_iterate_phdr(measure_one, &seen);
-    if (is_up_to_date(seen)) return 1;
-    Slot* to = unread_slot(seen.bytes);
-    if (to == nullptr) return 1;
-    to->objects = 0;
-    to->adds = seen.adds;
-    to->subs = seen.subs;
-    Copy copy{to, to->memory + seen.objects * sizeof(Entry)};
-    real_allocator.dl_iterate_phdr(copy_one, &copy);
-    // seq_cst: invariant (2). It is also the release that publishes the copies.
-    current.store(static_cast<int>(to - slot), std::memory_order_seq_cst);
-    count(unknot_stats.snapshot_generation);
+    if (!is_up_to_date(seen)) take(seen);
+    refreshing.store(false, std::memory_order_relaxed);
     return 1;
 }
 
@@ -138,10 +165,7 @@ bool still_there(const Entry& entry) {
     char now[sizeof(ElfW(Phdr)) * 4];
     const std::size_t bytes = entry.info.dlpi_phnum * sizeof(ElfW(Phdr));
     const std::size_t compared = bytes < sizeof now ? bytes : sizeof now;
-    iovec to{now, compared};
-    iovec from{const_cast<void*>(entry.original), compared};
-    const long got = raw::call(SYS_process_vm_readv, raw::pid(), raw::address(&to), 1, raw::address(&from), 1, 0);
-    return got == static_cast<long>(compared) && memcmp(now, entry.info.dlpi_phdr, compared) == 0;
+    return copy_if_mapped(now, entry.original, compared) && memcmp(now, entry.info.dlpi_phdr, compared) == 0;
 }
 
 const Slot* enter_slot(int& at) {
@@ -185,18 +209,18 @@ bool snapshot_is_current() {
     // Acquire: the slot's counters are visible. A slot that is refilled meanwhile gives a wrong answer about a snapshot
     // that is replaced anyway.
     const int now = current.load(std::memory_order_acquire);
-    if (now == no_slot || version.adds == nullptr) return false;
-    return __atomic_load_n(version.adds, __ATOMIC_RELAXED) == slot[now].adds &&
-           __atomic_load_n(version.loaded, __ATOMIC_RELAXED) == static_cast<std::uint32_t>(slot[now].objects);
+    return now != no_slot && is_exact(slot[now]);
 }
 
 bool walk_snapshot(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data, int& result) {
     int at = no_slot;
     const Slot* from = enter_slot(at);
     if (from == nullptr) return false;
-    const bool exact = snapshot_is_current();
+    // Of this slot, not of the current one: a newer snapshot may have been taken meanwhile.
+    const bool exact = is_exact(*from);
     result = 0;
-    for (std::size_t i = 0; i < from->objects && result == 0; ++i) {
+    const std::uint32_t objects = from->objects.load(std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < objects && result == 0; ++i) {
         const Entry& entry = from->entries()[i];
         if (!exact && !still_there(entry)) continue;
         dl_phdr_info info = entry.info;
@@ -207,7 +231,9 @@ bool walk_snapshot(int (*callback)(dl_phdr_info*, std::size_t, void*), void* dat
 }
 
 void forget_other_readers() {
-    for (Slot& one : slot) one.readers.store(0, std::memory_order_relaxed);  // Relaxed: there is no other thread.
+    // Relaxed, both: there is no other thread.
+    for (Slot& one : slot) one.readers.store(0, std::memory_order_relaxed);
+    refreshing.store(false, std::memory_order_relaxed);
 }
 
 }  // namespace unknot

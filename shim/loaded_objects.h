@@ -5,8 +5,7 @@
 // Thread safety: one writer at a time (it holds the loader's write lock), any number of readers, in signal handlers
 // and in the child of a fork too. A few fixed slots, so memory is bounded however often libraries come and go.
 // (1) `current` names the only slot that new readers use. The writer fills another slot, one that nobody reads, and
-// then
-//     makes it current.
+//     then makes it current.
 // (2) A reader enters a slot (readers + 1) and then looks whether it is still current; if not it leaves and starts
 //     again. The writer looks for readers only after it has made another slot current. Both orders are seq_cst, so one
 //     of the two sees the other: no slot is filled while it is read.
@@ -15,8 +14,12 @@
 //
 // What an unwinder does with an entry that has been unloaded since: it looks for the object around a return address of
 // its own stack. Code that stands on a live stack is loaded (or the program is broken without us), so the entry that
-// matches is either that object itself, mapped, or an older one whose addresses it took over. `is_current` and
-// `still_there` tell the second case: see walk_snapshot.
+// matches is either that object itself, mapped, or an older one whose place it took over. Against the second, a walk of
+// an outdated snapshot leaves out every entry whose program headers are no longer at their old place. What is left is
+// an unwinder that has lost its way, asks about a word that is no return address, and hits a library which goes away
+// between our look and its own: libunwind's own cache of such answers takes the same chance in every process.
+//
+// Each new snapshot also tells inner_code which unwinders are loaded now.
 #pragma once
 
 #include <link.h>
@@ -43,7 +46,7 @@ bool snapshot_is_current();
 // dlpi_tls_data is NULL: it would be another thread's.
 bool walk_snapshot(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data, int& result);
 
-// In the child of a fork: the readers of the other threads are gone.
+// In the child of a fork: the readers of the other threads are gone, and so is the writer.
 void forget_other_readers();
 
 }  // namespace unknot

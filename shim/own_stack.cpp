@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/own_stack.h"
 
-#include <dlfcn.h>
-#include <link.h>
-#include <pthread.h>
+#include <errno.h>
 #include <string.h>
 
 #include "shim/inner_code.h"
@@ -13,38 +11,31 @@ namespace unknot {
 
 namespace {
 
-// Functions that unwind in order to leave frames, as opposed to looking at them.
-constexpr const char* throwing_names[] = {"_Unwind_RaiseException", "_Unwind_Resume", "_Unwind_Resume_or_Rethrow",
-                                          "_Unwind_ForcedUnwind"};
-struct Function {
-    std::uintptr_t start;
-    std::size_t bytes;
-};
-constinit Function throwing[sizeof throwing_names / sizeof *throwing_names]{};
+// The smallest page of the supported machines; a piece that crosses no multiple of it crosses no page.
+constexpr std::uintptr_t least_page = 4096;
 
-bool is_throwing(std::uintptr_t address) {
-    for (const Function& function : throwing) {
-        if (address - function.start < function.bytes) return true;
-    }
-    return false;
+long ask_kernel_to_copy(void* to, const void* from, std::size_t bytes) {
+    iovec local{to, bytes};
+    iovec remote{const_cast<void*>(from), bytes};
+    return raw::call(SYS_process_vm_readv, raw::pid(), raw::address(&local), 1, raw::address(&remote), 1, 0);
 }
 
-// Copies what lies at `from`, as far as it is mapped; the number of bytes that could be read.
-std::size_t read_stack(void* to, std::uintptr_t from, std::size_t bytes) {
-    iovec local{to, bytes};
-    iovec remote{reinterpret_cast<void*>(from), bytes};
-    const long got = raw::call(SYS_process_vm_readv, raw::pid(), raw::address(&local), 1, raw::address(&remote), 1, 0);
-    if (!raw::failed(got)) return static_cast<std::size_t>(got);
-    if (got == -14 /* EFAULT: nothing mapped here */) return 0;
-    // Forbidden (a seccomp filter). The page around a live frame is mapped; so is a thread's stack up to its
-    // descriptor, which glibc places at its upper end.
-    const std::uintptr_t page_end = (from | 4095) + 1;
-    const auto descriptor = static_cast<std::uintptr_t>(pthread_self());
-    const bool own_stack = descriptor > from && descriptor - from < (std::size_t{64} << 20);
-    const std::size_t known = (own_stack ? descriptor : page_end) - from;
-    bytes = bytes < known ? bytes : known;
-    memcpy(to, reinterpret_cast<const void*>(from), bytes);
-    return bytes;
+// Can the word at `from` be read? rt_sigprocmask copies the new mask before it looks at the (here impossible) command:
+// EINVAL says that it could. Any other answer is a filter's, or EFAULT.
+bool is_readable(const void* from) {
+    constexpr long no_such_command = -1;
+    const long answer = raw::call(SYS_rt_sigprocmask, no_such_command, raw::address(from), 0, sizeof(std::uint64_t));
+    return answer == -EINVAL;
+}
+
+// `bytes` end on the page of `from`, which is this thread's stack or what lies behind it: nobody unmaps the one, and
+// the other is only looked at where a filter forbids the question that needs no second look.
+bool read_stack(void* to, const void* from, std::size_t bytes) {
+    const long got = ask_kernel_to_copy(to, from, bytes);
+    if (!raw::failed(got)) return static_cast<std::size_t>(got) == bytes;
+    if (got == -EFAULT || !is_readable(from)) return false;
+    memcpy(to, from, bytes);
+    return true;
 }
 
 // The interrupted stack is not above an alternate stack, and what it was doing is unknown.
@@ -57,35 +48,32 @@ bool on_alternate_stack() {
 }  // namespace
 
 StackFindings look_at_own_stack(const void* frame) {
+    constexpr std::size_t word = sizeof(std::uintptr_t);
     StackFindings found{.inside_allocator = on_alternate_stack(), .throwing = false};
-    std::uintptr_t words[128]{};  // small: this may be a small stack
-    auto at = reinterpret_cast<std::uintptr_t>(frame) & ~(sizeof(std::uintptr_t) - 1);
-    for (std::size_t scanned = 0; scanned < scan_limit;) {
-        const std::size_t got = read_stack(words, at, sizeof words) / sizeof *words;
-        if (got == 0) break;
-        for (std::size_t i = 0; i < got; ++i) {
-            const void* word = strip_signature(reinterpret_cast<const void*>(words[i]));
-            if (is_throwing(reinterpret_cast<std::uintptr_t>(word))) {
+    std::uintptr_t words[128];  // small: this may be a small stack
+    const std::uintptr_t start = reinterpret_cast<std::uintptr_t>(frame) & ~(word - 1);
+    std::uintptr_t at = start;
+    while (at - start < scan_limit) {
+        const std::size_t on_page = least_page - at % least_page;
+        const std::size_t bytes = on_page < sizeof words ? on_page : sizeof words;
+        if (!read_stack(words, reinterpret_cast<const void*>(at), bytes)) break;
+        for (std::size_t i = 0; i < bytes / word; ++i) {
+            const InnerCode code = inner_code_at(strip_signature(reinterpret_cast<const void*>(words[i])));
+            if (code == InnerCode::throwing) {
                 found.throwing = true;
                 return found;
             }
-            if (inner_code_at(word) == InnerCode::allocator) found.inside_allocator = true;
+            if (code == InnerCode::allocator) found.inside_allocator = true;
         }
-        at += got * sizeof *words;
-        scanned += got * sizeof *words;
+        at += bytes;
     }
+    // Not a word could be read: a doubt.
+    if (at == start) found.inside_allocator = true;
     return found;
 }
 
-void find_throwing_functions() {
-    for (std::size_t i = 0; i < sizeof throwing_names / sizeof *throwing_names; ++i) {
-        void* found = dlsym(RTLD_NEXT, throwing_names[i]);
-        Dl_info info;
-        void* entry = nullptr;
-        if (found == nullptr || dladdr1(found, &info, &entry, RTLD_DL_SYMENT) == 0 || entry == nullptr) continue;
-        throwing[i] = {.start = reinterpret_cast<std::uintptr_t>(found),
-                       .bytes = static_cast<const ElfW(Sym)*>(entry)->st_size};
-    }
+bool copy_if_mapped(void* to, const void* from, std::size_t bytes) {
+    return ask_kernel_to_copy(to, from, bytes) == static_cast<long>(bytes);
 }
 
 }  // namespace unknot

@@ -1,34 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-// What stands on this thread's own stack: is this walk made from inside the allocator? Asked only when an unwinder
-// finds the loader lock busy, so malloc pays nothing for it.
+// What stands on this thread's own stack: is this walk made from inside the allocator, or by a throw? Asked only when
+// an unwinder finds the loader lock busy, so malloc pays nothing for it.
 //
 // Mistakes, and what they cost. The scan reads words, not frames: a stale word can look like a return address.
 //   "inside" though it is not: the walk is served from the snapshot. While the snapshot is current (it is, whenever the
 //       lock is held by a walk: walks refresh it first) that is the same answer. While it is not, an exception could
 //       miss the library that is being loaded right now; so a scan that also meets a throw says so, and the walk tries
 //       for the real lock a little longer before it takes the snapshot.
-//   "not inside" though it is: the walk would wait inside the allocator, as without the shim. For this the allocator's
-//       frame would have to be more than `scan_limit` bytes away, past all frames of the unwinder.
+//   "not inside" though it is: with an outdated snapshot the walk would wait inside the allocator, as without the shim.
+//       For this the allocator's frame would have to be more than `scan_limit` bytes away, past all frames of the
+//       unwinder.
 // So every doubt is decided for "inside".
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 
-namespace unknot {
+namespace [[gnu::visibility("hidden")]] unknot {
 
 inline constexpr std::size_t scan_limit = std::size_t{64} << 10;
 
 struct StackFindings {
-    bool inside_allocator;  // a return address into the allocator stands nearer than one into a throw
-    bool throwing;          // a return address into the C++ runtime's throwing functions stands there
+    bool inside_allocator;
+    bool throwing;  // a return address into an unwinder's throwing functions stands there
 };
 
-// Scans upwards from `frame`. Safe at the stack's end, on alternate signal stacks and on coroutine stacks: the kernel
-// reads (process_vm_readv); where it may not, only what is known to be stack is read.
+// Scans upwards from `frame`. Safe at the stack's end, on alternate signal stacks and on coroutine stacks: only what
+// the kernel says is mapped is read.
 StackFindings look_at_own_stack(const void* frame);
 
-// Looks up the throwing functions. Needs the load lock: for start-up only.
-void find_throwing_functions();
+// Copies `bytes` of this process's memory to `to`; false: not all of it can be read, or the kernel may not be asked (a
+// seccomp filter forbids process_vm_readv). The place may go away at any time.
+bool copy_if_mapped(void* to, const void* from, std::size_t bytes);
 
 }  // namespace unknot

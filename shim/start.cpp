@@ -7,7 +7,6 @@
 #include "shim/loaded_objects.h"
 #include "shim/loader_lock.h"
 #include "shim/object_names.h"
-#include "shim/own_stack.h"
 #include "shim/real_allocator.h"
 #include "shim/report.h"
 #include "shim/slow_path.h"
@@ -53,7 +52,6 @@ void decide_mode(const Identity& identity) {
 void look_for_locks() {
     if (settings.mode != Mode::protect && settings.mode != Mode::observe) return;
     if (const char* failure = calibrate(real_allocator.dl_iterate_phdr)) report::calibration_failed(failure);
-    if (settings.mode == Mode::observe || settings.walk == WalkMode::nonblocking) find_throwing_functions();
     if (settings.mode == Mode::protect && settings.walk == WalkMode::nonblocking) {
         find_version_words();
         refresh_snapshot();
