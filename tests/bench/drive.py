@@ -59,6 +59,13 @@ def recorded(path):
         return {}
 
 
+def record(path, data):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(data, file, indent=1)
+        file.write("\n")
+
+
 def print_goals(rows):
     for row in rows:
         measured = "not measured" if row["measured"] is None else f"{row['measured']:g} {row['unit']}"
@@ -77,6 +84,8 @@ def main():
         began = time.monotonic()
         data[part] = PARTS[part][arguments.quick]()
         measure.say(f"bench: {part} took {time.monotonic() - began:.0f} s")
+        if not arguments.quick:
+            record(path, data)  # a later part that fails takes nothing away
     data["goals"] = report.goals(data)
     print_goals(data["goals"])
     measure.say(f"bench: {time.monotonic() - start:.0f} s in all")
@@ -84,9 +93,7 @@ def main():
         print(report.readme_text(data))
         return 0
     data["plots"] = plots.draw_all(ROOT, data)
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(data, file, indent=1)
-        file.write("\n")
+    record(path, data)
     if complaint := report.rewrite_readme(os.path.join(ROOT, "README.md"), data):
         measure.say(complaint)
     return 0

@@ -65,8 +65,9 @@ def goals(data):
         rows.at_most(f"pair beside a {storm} storm, over its own quiet figure", 1.5,
                      dig(data, "storm", storm, "storm_over_quiet", "median", "shim"))
     rows.at_most("start-up of /bin/true, added (tcmalloc)", 1000, dig(data, "start_up", "tcmalloc", "added_us"), "us")
-    rows.at_most("resident memory, added (tcmalloc)", 300, dig(data, "resident", "tcmalloc", "rss_kb", "added_kb"),
-                 "kB")
+    for figure, what in (("rss_kb", "shared pages of libraries included"), ("own_kb", "the process's own pages")):
+        rows.at_most(f"resident memory, added, {what} (tcmalloc)", 300,
+                     dig(data, "resident", "tcmalloc", figure, "added_kb"), "kB")
     rows.at_most("arena pair of 64 bytes over tcmalloc's own", 1.0, of_ratio(data, "arena", "pair", "shim/none"))
     rows.at_most("slowest malloc beside a held loader lock, median run", 5,
                  milliseconds(dig(data, "stall", "growth_us", "shim", "median")), "ms")
@@ -134,8 +135,9 @@ def other_rows(data):
         yield [f"instructions, {name}, a small run, millions", cell(counts["none"] / 1e6), cell(counts["shim"] / 1e6)]
     if one := dig(data, "start_up", "tcmalloc"):
         yield ["start of /bin/true, us", cell(one["none"], 0), cell(one["shim"], 0)]
-    if one := dig(data, "resident", "tcmalloc", "rss_kb"):
-        yield ["resident memory of a small program, kB", cell(one["none"], 0), cell(one["shim"], 0)]
+    for figure, what in (("rss_kb", "libraries included"), ("own_kb", "its own pages")):
+        if one := dig(data, "resident", "tcmalloc", figure):
+            yield [f"resident memory of a small program, {what}, kB", cell(one["none"], 0), cell(one["shim"], 0)]
     for who, name in (("growth_us", "grows the heap"), ("everyday_us", "does everyday work")):
         if one := dig(data, "stall", who):
             yield [f"slowest malloc while a callback takes {data['stall']['hold_ms']} ms, thread that {name}, ms",
