@@ -366,13 +366,13 @@ void Arena::recycle(std::uint32_t index) {
 }
 
 // Gives the pages of a span that is the caller's alone back and lists it. A refusal by the kernel costs memory, never
-// correctness: the span stays marked as dirty.
+// correctness: the span stays marked as dirty. The whole span, not what was in use at the end: the kernel may have
+// refused to take the rest before.
 void Arena::cool(std::uint32_t index) {
     Region* region = region_.load(std::memory_order_relaxed);
     Chunk& chunk = region->chunks[index];
-    const std::size_t used = std::size_t{chunk.used_kib} << 10;
-    if (raw::discard(region->start_of(index), round_up(used, page_multiple))) chunk.dirty = false;
-    discharge(used);
+    if (raw::discard(region->start_of(index), chunk_size << chunk.span_class)) chunk.dirty = false;
+    discharge(std::size_t{chunk.used_kib} << 10);
     chunk.used_kib = 0;
     free_[chunk.span_class].push(region->chunks, index);
 }
@@ -476,12 +476,9 @@ bool Arena::resize_large(Block* block, std::size_t wanted) {
     const std::size_t needed = end > span / 2 ? end : span / 2;
     if (needed > used && !charge_or_cool(needed - used)) return false;
     const std::size_t from = round_up(end, page_multiple);
-    // Where the kernel refuses to take them the pages stay charged: recycling has to know of them.
-    const bool given_back = from >= used || raw::discard(start + from, round_up(used, page_multiple) - from);
-    if (needed > used || given_back) {
-        if (needed < used) discharge(used - needed);
-        chunk.used_kib = static_cast<std::uint32_t>(needed >> 10);
-    }
+    if (from < used) raw::discard(start + from, round_up(used, page_multiple) - from);
+    if (needed < used) discharge(used - needed);
+    chunk.used_kib = static_cast<std::uint32_t>(needed >> 10);
     block->size = wanted;
     block->mark = block->live_mark(region->cookie);
     return true;
