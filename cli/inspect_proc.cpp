@@ -107,7 +107,7 @@ std::vector<pid_t> all_processes() {
 }
 
 std::string Process::folder() const {
-    return fmt::format("/proc/{}", pid_);
+    return fmt::format("/proc/self/fd/{}", folder_);
 }
 
 Process::~Process() {
