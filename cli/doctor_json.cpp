@@ -45,6 +45,7 @@ Json json_of(const Deadlock& deadlock) {
                                  {"waits_for", step.waits_for},
                                  {"held_by", step.held_by},
                                  {"owner_is", name_of_source(step.source)},
+                                 {"callback", step.callback},
                                  {"sentence", sentence(step)}});
     json["threads"] = Json::array();
     for (const ThreadReport& thread : deadlock.threads) {

@@ -100,6 +100,16 @@ const Frame* Stack::named_frame_in(const std::string& object) const {
     return innermost;
 }
 
+std::string Stack::callback_of_walk() const {
+    for (std::size_t i = 1; i < frames.size(); ++i) {
+        if (!frames[i].text.starts_with("dl_iterate_phdr") || frames[i].scanned) continue;
+        // What libc calls from there itself is the lock; the shim stands between as another dl_iterate_phdr.
+        if (frames[i - 1].object != frames[i].object && !frames[i - 1].text.starts_with("dl_iterate_phdr"))
+            return frames[i - 1].text;
+    }
+    return {};
+}
+
 struct StackReader::Session {
     Target target{};
     Dwfl* dwfl = nullptr;

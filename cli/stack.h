@@ -24,6 +24,8 @@ struct Stack {
     std::vector<Frame> frames;  // innermost first
     // The innermost frame in that object whose function has a name, else the innermost; nullptr: none.
     const Frame* named_frame_in(const std::string& object) const;
+    // The function that dl_iterate_phdr calls in this stack; empty: it is in no walk.
+    std::string callback_of_walk() const;
 };
 
 class StackReader {

@@ -114,7 +114,7 @@ pid_t Search::thread_with_inner(std::int32_t inner) const {
 std::string Search::lock_name(std::uint64_t address) const {
     if (const LoaderLock* lock = result_.locks.at(address)) return lock->name + " (loader lock)";
     const Object* object = objects_.containing(address);
-    if (object == nullptr) return fmt::format("a lock of the program at {:#x}", address);
+    if (object == nullptr) return fmt::format("a futex at {:#x}", address);
     // libunwind's cache lock is a static that a stripped library has no name for.
     if (object->exports("__libunwind_Unwind_Backtrace") && !object->file->covering(address - object->bias))
         return fmt::format("a lock of libunwind, {}+{:#x}", object->name(), address - object->bias);
@@ -170,6 +170,7 @@ CycleStep Search::step_of(pid_t tid, std::uint64_t address) {
     step.thread_name = samples_.back().at(tid).name;
     step.waits_for = lock_name(address);
     step.through_loader = result_.locks.at(address) != nullptr;
+    if (!step.through_loader) step.callback = stack_of(tid).callback_of_walk();
     if (const auto owner = recorded_owner(address)) {
         step.recorded_owner = *owner;
         step.held_by = *owner == 0 ? 0 : thread_with_inner(*owner);

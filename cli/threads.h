@@ -27,6 +27,7 @@ struct CycleStep {
     std::int32_t recorded_owner = 0;  // the lock's owner word, if it has one
     std::string evidence;             // for an inferred owner: the frame it rests on
     bool through_loader = false;      // what it waits for is a loader lock
+    std::string callback;             // of the walk that this thread is in: who holds the loader lock while it waits
 };
 
 struct ThreadReport {

@@ -190,7 +190,9 @@ std::string sentence(Advice advice, const Examination& found) {
 }
 
 std::string sentence(const CycleStep& step) {
-    const std::string begin = fmt::format("thread {} ({}) waits for {}", step.tid, step.thread_name, step.waits_for);
+    std::string begin = fmt::format("thread {} ({})", step.tid, step.thread_name);
+    if (!step.callback.empty()) begin += fmt::format(", in the callback {} of a dl_iterate_phdr,", step.callback);
+    begin += " waits for " + step.waits_for;
     switch (step.source) {
         case OwnerSource::recorded:
             return fmt::format("{}, which thread {} owns", begin, step.held_by);

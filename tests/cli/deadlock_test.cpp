@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Processes that really hang: the cycle, thread by thread, and the report. And ones that only look like it.
+#include <unistd.h>
+
 #include "cli/examine.h"
 #include "cli/trouble.h"
 #include "tests/cli/unknot_command.h"
@@ -17,6 +19,14 @@ cli::Examination examine_when_stuck(Victim& victim, pid_t pid) {
         return found.deadlock.seen;
     })) << "the reproducer ended instead of hanging";
     return found;
+}
+
+// The first child that it has started; 0: it ended without one.
+pid_t child_of(Victim& victim) {
+    std::string children;
+    const std::string file = "/proc/" + victim.id() + "/task/" + victim.id() + "/children";
+    EXPECT_TRUE(victim.until([&] { return !(children = content(file)).empty(); }));
+    return children.empty() ? 0 : std::stoi(children);
 }
 
 // Every step's holder is the next step's thread, round to the first.
@@ -46,6 +56,8 @@ TEST(Deadlock, is_told_thread_by_thread_without_the_shim) {
     EXPECT_EQ(loader->source, cli::OwnerSource::recorded);
     EXPECT_EQ(allocator->source, cli::OwnerSource::inferred) << "a spin lock records no owner";
     EXPECT_FALSE(allocator->evidence.empty());
+    EXPECT_NE(allocator->callback.find("callback("), std::string::npos)
+        << "the function that allocates inside the walk";
 }
 
 TEST(Deadlock, is_followed_through_a_lock_of_the_application) {
@@ -57,9 +69,8 @@ TEST(Deadlock, is_followed_through_a_lock_of_the_application) {
 }
 
 TEST(Deadlock, of_a_child_forked_in_the_middle_of_a_walk_has_no_owner) {
-    Victim victim("cli_forked_walk");
-    const pid_t child = std::stoi(victim.out());
-    const auto found = examine_when_stuck(victim, child);
+    Victim victim("fork_during_walk", {}, {}, Ready::never);
+    const auto found = examine_when_stuck(victim, child_of(victim));
     ASSERT_EQ(found.deadlock.cycle.size(), 1u);
     EXPECT_EQ(found.deadlock.cycle[0].source, cli::OwnerSource::absent);
     EXPECT_NE(found.deadlock.cycle[0].recorded_owner, 0);
@@ -110,6 +121,18 @@ TEST(Deadlock, is_read_without_touching_the_process) {
     ASSERT_NE(before, 0u);
     unknot({"doctor", "--no-report", victim.id()});
     EXPECT_EQ(switches(), before);
+}
+
+// In a container the owner words hold thread ids that mean something else out here.
+TEST(Deadlock, is_told_across_process_id_namespaces) {
+    if (geteuid() != 0) GTEST_SKIP() << "a namespace of process ids needs root";
+    Victim victim("/usr/bin/unshare", bare_tcmalloc, {"--pid", "--fork", built("phdr_deadlock"), "malloc", "1000000"},
+                  Ready::never);
+    const auto found = examine_when_stuck(victim, child_of(victim));
+    expect_closed(found.deadlock.cycle);
+    const auto* loader = waiting_for(found, "_dl_load_write_lock");
+    ASSERT_NE(loader, nullptr);
+    EXPECT_NE(loader->recorded_owner, loader->held_by);
 }
 
 TEST(Deadlock, is_not_seen_in_a_storm_of_walks_that_moves) {

@@ -34,7 +34,9 @@ void for_all_deallocations(Check check) {
 
 TEST(Route, never_lets_an_owner_of_a_loader_lock_into_the_allocator_in_protect_mode) {
     for_all_allocations([](const AllocationFacts& call) {
-        if (call.mode == Mode::protect && call.owns_loader_lock) EXPECT_EQ(route(call), Route::arena);
+        if (call.mode == Mode::protect && call.owns_loader_lock) {
+            EXPECT_EQ(route(call), Route::arena);
+        }
     });
     for_all_deallocations([](const DeallocationFacts& call) {
         if (call.mode != Mode::protect || !call.owns_loader_lock) return;
@@ -44,16 +46,22 @@ TEST(Route, never_lets_an_owner_of_a_loader_lock_into_the_allocator_in_protect_m
 
 TEST(Route, leaves_every_call_without_a_loader_lock_to_the_real_allocator) {
     for_all_allocations([](const AllocationFacts& call) {
-        if (!call.owns_loader_lock && !call.nothing_to_forward_to) EXPECT_EQ(route(call), Route::real);
+        if (!call.owns_loader_lock && !call.nothing_to_forward_to) {
+            EXPECT_EQ(route(call), Route::real);
+        }
     });
     for_all_deallocations([](const DeallocationFacts& call) {
-        if (!call.owns_loader_lock && !call.nothing_to_forward_to && !call.ours) EXPECT_EQ(route(call), Route::real);
+        if (!call.owns_loader_lock && !call.nothing_to_forward_to && !call.ours) {
+            EXPECT_EQ(route(call), Route::real);
+        }
     });
 }
 
 TEST(Route, takes_its_own_blocks_back_in_every_mode) {
     for_all_deallocations([](const DeallocationFacts& call) {
-        if (call.ours) EXPECT_EQ(route(call), Route::arena);
+        if (call.ours) {
+            EXPECT_EQ(route(call), Route::arena);
+        }
     });
 }
 
@@ -77,10 +85,14 @@ TEST(Route, does_nothing_of_its_own_when_off_or_passing_through) {
 
 TEST(Route, needs_no_real_allocator_before_there_is_one) {
     for_all_allocations([](const AllocationFacts& call) {
-        if (call.nothing_to_forward_to) EXPECT_EQ(route(call), Route::arena);
+        if (call.nothing_to_forward_to) {
+            EXPECT_EQ(route(call), Route::arena);
+        }
     });
     for_all_deallocations([](const DeallocationFacts& call) {
-        if (call.nothing_to_forward_to) EXPECT_EQ(route(call), call.ours ? Route::arena : Route::deferred);
+        if (call.nothing_to_forward_to) {
+            EXPECT_EQ(route(call), call.ours ? Route::arena : Route::deferred);
+        }
     });
 }
 
