@@ -69,7 +69,7 @@ TEST(Deadlock, is_followed_through_a_lock_of_the_application) {
 }
 
 TEST(Deadlock, of_a_child_forked_in_the_middle_of_a_walk_has_no_owner) {
-    Victim victim("fork_during_walk", {}, {}, Ready::never);
+    Victim victim(built("victims/fork_during_walk"), {}, {}, Ready::never);
     const auto found = examine_when_stuck(victim, child_of(victim));
     ASSERT_EQ(found.deadlock.cycle.size(), 1u);
     EXPECT_EQ(found.deadlock.cycle[0].source, cli::OwnerSource::absent);
