@@ -73,9 +73,9 @@ TEST(LoaderLockUnknown, leaves_the_probe_to_the_wrapper_and_says_why) {
         thread_state.id = id_in_mutexes();
         const char* failure = calibrate(walk_without_a_lock);
         bool good = failure != nullptr && loader_locks.probe == Probe::wrapper && !owns_loader_lock(thread_state);
-        int below = 0;
         thread_state.walks = 1;
-        thread_state.outermost_walk = &below + 4096;  // a frame further up the stack: the walk goes on
+        thread_state.outermost_walk =
+            reinterpret_cast<const void*>(UINTPTR_MAX);  // a frame further up the stack: the walk goes on
         good = good && owns_loader_lock(thread_state);
         thread_state.outermost_walk = nullptr;  // a frame that is gone: it has ended without a word
         good = good && !owns_loader_lock(thread_state) && thread_state.walks == 0;
