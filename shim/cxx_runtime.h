@@ -21,4 +21,4 @@ void run_new_handler_or_throw(std::size_t size, const void* caller);
 // set or that form is not known.
 void* retry_nothrow(std::size_t size, std::size_t alignment, const void* caller);
 
-}  // namespace gnu::visibility("hidden")]]
+}  // namespace unknot

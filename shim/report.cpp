@@ -148,6 +148,20 @@ void no_real_allocator() {
     abort();
 }
 
+void missing_vendor(const char* object, const char* function) {
+    Line line;
+    line << object << " is preloaded, but no object after it defines " << function
+         << ": it belongs beside that allocator only; preload it between libunknot.so and the allocator, or not at all";
+    line.write();
+}
+
+void missing_function(const char* function) {
+    Line line;
+    line << function << " was called, and the allocator has no such function; nothing can be returned";
+    line.write();
+    abort();
+}
+
 void calibration_failed(const char* reason) {
     Line line;
     line << "the loader's locks were not found (" << reason

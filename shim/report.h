@@ -16,6 +16,8 @@ void bad_setting(const BadSetting& bad);
 void not_on_path(const char* executable_malloc_owner);
 void wrong_order(const char* allocator);
 [[noreturn]] void no_real_allocator();
+void missing_vendor(const char* object, const char* function);
+[[noreturn]] void missing_function(const char* function);
 void calibration_failed(const char* reason);
 void static_reserve(std::size_t bytes);
 

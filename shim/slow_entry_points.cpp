@@ -27,10 +27,10 @@ namespace unknot {
         *out = served.block;                                                                            \
         return 0;                                                                                       \
     }
-#define UNKNOT_REALLOCATION(id, symbol, parameters, arguments, size_)             \
-    void* id##_slow parameters {                                                  \
-        const Served served = divert_reallocation(pointer, size_, UNKNOT_CALLER); \
-        return served.yes ? served.block : real_allocator.id arguments;           \
+#define UNKNOT_REALLOCATION(id, symbol, parameters, arguments, size_)                                               \
+    void* id##_slow parameters {                                                                                    \
+        const Served served = divert_reallocation({.pointer = pointer, .request = {.size = size_}}, UNKNOT_CALLER); \
+        return served.yes ? served.block : real_allocator.id arguments;                                             \
     }
 #define UNKNOT_DEALLOCATION(id, symbol, parameters, arguments, size_, alignment_)   \
     void id##_slow parameters {                                                     \

@@ -182,9 +182,27 @@ void observe(const ThreadState& thread, const void* caller) {
     if (owns_write_lock(thread)) witness(unknot_stats.under_loader_lock, caller);
 }
 
-// The block moves; a shrinking copy is cut.
-void* move(void* to, const void* from, std::size_t from_bytes, std::size_t to_bytes) {
-    return memcpy(to, from, from_bytes < to_bytes ? from_bytes : to_bytes);
+// The block moves; a shrinking copy is cut, what grows is zeroed where that was asked for.
+void move(void* to, std::size_t to_bytes, const void* from, std::size_t from_bytes, const Request& request) {
+    memcpy(to, from, from_bytes < request.size ? from_bytes : request.size);
+    if (request.fill == Fill::zero && to_bytes > from_bytes) {
+        memset(static_cast<char*>(to) + from_bytes, 0, to_bytes - from_bytes);
+    }
+}
+
+bool is_aligned(const void* p, std::size_t alignment) {
+    return reinterpret_cast<std::uintptr_t>(p) % alignment == 0;
+}
+
+bool resize_in_place(ThreadState& thread, void* pointer, const Request& request) {
+    const std::size_t before = arena.usable_size(pointer);
+    if (!is_aligned(pointer, request.alignment) || !arena.resize_in_place(thread.cursor, pointer, request.size)) {
+        return false;
+    }
+    const std::size_t now = arena.usable_size(pointer);
+    if (request.fill == Fill::zero && now > before) memset(static_cast<char*>(pointer) + before, 0, now - before);
+    publish(thread);
+    return true;
 }
 
 }  // namespace
@@ -234,47 +252,59 @@ bool divert_deallocation(const Deallocation& call, const void* caller) {
     }
 }
 
-Served divert_reallocation(void* pointer, std::size_t size, const void* caller) {
-    const Request request{.size = size};
-    if (pointer == nullptr) return divert_allocation(request, caller);
+Served divert_reallocation(Reallocation what, const void* caller) {
+    const Request& request = what.request;
+    if (what.pointer == nullptr) return divert_allocation(request, caller);
     ThreadState& thread = enter();
     const bool owns = owns_loader_lock(thread);
     const Route way = route(AllocationFacts{
         .owns_loader_lock = owns, .nothing_to_forward_to = !knows_real_allocator(), .mode = settings.mode});
-    const bool ours = arena.contains(pointer);
+    const bool ours = arena.contains(what.pointer);
     if (way == Route::observed) {
-        observe(thread, caller);
+        count(unknot_stats.observed);
+        witness(unknot_stats.under_loader_lock, caller);
     }
     if (!owns) settle(thread, caller);
     if (!ours && way != Route::arena) return {false, nullptr};
 
-    if (size == 0 && realloc_zero_frees) {
-        divert_deallocation({.pointer = pointer, .row = DeallocationRow::free}, caller);
+    if (request.size == 0 && realloc_zero_frees) {
+        divert_deallocation({.pointer = what.pointer, .row = DeallocationRow::free}, caller);
         return {true, nullptr};
     }
-    if (ours && arena.resize_in_place(thread.cursor, pointer, size)) {
-        publish(thread);
-        return {true, pointer};
-    }
-    const std::size_t old_bytes = ours ? arena.usable_size(pointer) : real_block_size(pointer);
+    if (request.alignment == no_alignment) return refuse(request, caller);
+    if (ours && resize_in_place(thread, what.pointer, request)) return {true, what.pointer};
+    const std::size_t old_bytes = ours ? arena.usable_size(what.pointer) : real_block_size(what.pointer);
     // A block whose size nobody knows cannot be copied: the real allocator has to do it.
     if (old_bytes == 0) {
         count(unknot_stats.forwarded);
         return {false, nullptr};
     }
+    Request plain = request;
+    plain.fill = Fill::as_is;  // the growth alone is zeroed
     void* to = nullptr;
     if (way == Route::arena) {
-        to = from_arena(thread, request);
-        if (to == nullptr && ends_here(request)) return fail(thread, request, caller);
+        to = from_arena(thread, plain);
+        if (to == nullptr && ends_here(request)) {
+            to = fail(thread, plain, caller).block;
+            if (to == nullptr) return {true, nullptr};
+        }
         if (to == nullptr) count(unknot_stats.forwarded);
         if (to == nullptr && !ours) return {false, nullptr};
     }
     // An arena block leaves the arena as soon as its owner resizes it under no lock.
-    if (to == nullptr) to = real_allocator.malloc(size);
+    if (to == nullptr) to = what.fresh != nullptr ? what.fresh(what.call) : real_allocator.malloc(request.size);
     if (to == nullptr) return {true, nullptr};
-    move(to, pointer, old_bytes, size);
-    divert_deallocation({.pointer = pointer, .row = DeallocationRow::free}, caller);
+    const std::size_t to_bytes = arena.contains(to) ? arena.usable_size(to) : request.size;
+    move(to, to_bytes, what.pointer, old_bytes, request);
+    divert_deallocation({.pointer = what.pointer, .row = DeallocationRow::free}, caller);
     return {true, to};
+}
+
+bool must_divert(const void* caller) {
+    ThreadState& thread = enter();
+    const bool owns = owns_loader_lock(thread);
+    if (!owns) settle(thread, caller);
+    return owns && settings.mode == Mode::protect;
 }
 
 const RealAllocator& ask_real() {

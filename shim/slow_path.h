@@ -24,6 +24,14 @@ struct Request {
     Failure failure = Failure::c;
 };
 
+struct Reallocation {
+    void* pointer;
+    Request request;
+    // The real allocator's own way to a block like that, for one that leaves the arena. nullptr: its malloc.
+    void* (*fresh)(const void* call) = nullptr;
+    const void* call = nullptr;
+};
+
 struct Served {
     bool yes;     // false: the call is the real allocator's
     void* block;  // nullptr: failed, and errno says so where the contract wants it
@@ -39,9 +47,12 @@ extern constinit bool realloc_zero_frees;
 // By value: no local of the slow half is still in use when it forwards, so it forwards by a jump, and the stand-ins too
 // find their caller's address where they expect it.
 Served divert_allocation(Request request, const void* caller);
-Served divert_reallocation(void* pointer, std::size_t size, const void* caller);
+Served divert_reallocation(Reallocation what, const void* caller);
 // True: done (given back to the arena, or deferred).
 bool divert_deallocation(const Deallocation& call, const void* caller);
+
+// Is the next call of this thread one that may not enter the allocator? If not, catches up like every other slow call.
+bool must_divert(const void* caller);
 
 // The real allocator, for questions that lock nothing.
 const struct RealAllocator& ask_real();

@@ -38,7 +38,9 @@ struct ThreadState {
 // Never a thread's id, so "owned by nobody" and "watched by nobody" look the same.
 inline constexpr int nobody = 0;
 
-extern constinit thread_local ThreadState thread_state [[gnu::tls_model("initial-exec")]];
+// Exported for the vendor objects, whose doors ask the same question: see doors.h.
+extern constinit thread_local ThreadState thread_state asm("unknot_thread")
+    [[gnu::tls_model("initial-exec"), gnu::visibility("default")]];
 
 // The whole question of the hot path. Relaxed: where the word is the owner word of a lock, only this thread stores this
 // thread's id there, so the answer cannot change under us; the other words only this thread writes.

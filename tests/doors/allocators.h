@@ -31,6 +31,11 @@ inline std::string preload(const Allocator& allocator) {
     return library("libunknot.so") + " " + allocator.library;
 }
 
+// The allocator's own doors between the two.
+inline std::string preload_with_vendor(const Allocator& allocator) {
+    return library("libunknot.so") + " " + library("libunknot_") + allocator.vendor + ".so " + allocator.library;
+}
+
 inline std::ostream& operator<<(std::ostream& out, const Allocator& allocator) {
     return out << allocator.name;
 }

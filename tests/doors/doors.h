@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every door of shim/entry_points.inc as data, found by name at run time: a row added there is tested here without
-// another line. A door that the process does not have (a bare process has no free_sized) has no function.
+// another line. So are the rows of the vendor objects. A door that the process does not have (a bare process has no
+// free_sized) is not listed.
 #pragma once
 
 #include <cstddef>
-#include <span>
+#include <vector>
 
 namespace doors {
 
@@ -32,26 +33,33 @@ struct Allocation {
     void* (*call)(Wish wish);  // counts are 3, where a door takes one
     std::size_t (*size_of)(Wish wish);
     std::size_t (*alignment_of)(Wish wish);
-    bool present;
 };
 
 struct Deallocation {
     const char* name;
     Family family;
+    bool wants_size;
     void (*call)(void* pointer, Wish wish);  // the size and the alignment that were asked for
-    bool present;
 };
 
 struct Reallocation {
     const char* name;
-    void* (*call)(void* pointer, std::size_t size);  // a size that 1 divides: counts are 1
-    bool present;
+    bool throws;
+    bool zeroes;
+    void* (*call)(void* pointer, std::size_t size);  // counts are 1, alignments 16
 };
 
-std::span<const Allocation> allocations();
-std::span<const Deallocation> deallocations();
-std::span<const Reallocation> reallocations();
+struct Doors {
+    std::vector<Allocation> allocations;
+    std::vector<Deallocation> deallocations;
+    std::vector<Reallocation> reallocations;
+};
 
+// Those of the standards, and those of the vendor whose allocator is loaded.
+const Doors& standard();
+const Doors& vendors();
+
+// Standard and vendor doors mix freely.
 bool fits(const Allocation& allocation, const Deallocation& deallocation);
 
 // malloc_usable_size as the program sees it.

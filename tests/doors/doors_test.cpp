@@ -30,6 +30,12 @@ Command under(const Allocator& allocator, std::vector<std::string> argv,
     return command;
 }
 
+Command beside_vendor(const Allocator& allocator, std::vector<std::string> argv) {
+    Command command = under(allocator, std::move(argv));
+    command.environment[0].second = preload_with_vendor(allocator);
+    return command;
+}
+
 std::string name_of(const testing::TestParamInfo<Allocator>& info) {
     return info.param.name;
 }
@@ -39,6 +45,11 @@ class EveryDoor : public testing::TestWithParam<std::tuple<Allocator, const char
 TEST_P(EveryDoor, keeps_its_blocks) {
     const auto& [allocator, here, there] = GetParam();
     expect_success(under(allocator, {"every_door", here, there}));
+}
+
+TEST_P(EveryDoor, resizes_its_blocks) {
+    const auto& [allocator, here, there] = GetParam();
+    expect_success(under(allocator, {"reallocations", here, there}));
 }
 
 std::string places_of(const testing::TestParamInfo<EveryDoor::ParamType>& info) {
@@ -51,6 +62,34 @@ INSTANTIATE_TEST_SUITE_P(Allocators, EveryDoor,
                                           testing::Values("plain", "walk", "constructor"),
                                           testing::Values("plain", "thread", "walk", "constructor")),
                          places_of);
+
+class VendorDoor : public testing::TestWithParam<std::tuple<Allocator, const char*, const char*>> {};
+
+TEST_P(VendorDoor, keeps_its_blocks) {
+    const auto& [allocator, here, there] = GetParam();
+    expect_success(beside_vendor(allocator, {"every_door", here, there, "vendor"}));
+}
+
+TEST_P(VendorDoor, resizes_its_blocks) {
+    const auto& [allocator, here, there] = GetParam();
+    expect_success(beside_vendor(allocator, {"reallocations", here, there, "vendor"}));
+}
+
+INSTANTIATE_TEST_SUITE_P(Allocators, VendorDoor,
+                         testing::Combine(testing::Values(tcmalloc, tcmalloc_debug, jemalloc, mimalloc),
+                                          testing::Values("plain", "walk"), testing::Values("thread", "walk")),
+                         places_of);
+
+class VendorCalls : public testing::TestWithParam<Allocator> {};
+
+TEST_P(VendorCalls, answer_for_every_block) {
+    for (const char* where : {"plain", "thread", "walk", "constructor"}) {
+        expect_success(beside_vendor(GetParam(), {"vendor_calls", where}));
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Allocators, VendorCalls, testing::Values(tcmalloc, tcmalloc_minimal, jemalloc, mimalloc),
+                         name_of);
 
 class Contracts : public testing::TestWithParam<Allocator> {};
 

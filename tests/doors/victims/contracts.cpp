@@ -86,9 +86,7 @@ void nothing() {
     ::operator delete(object);
     ::operator delete(another);
     errno = 4711;
-    for (const Deallocation& door : deallocations()) {
-        if (door.present) door.call(nullptr, {100, 64});
-    }
+    for (const Deallocation& door : standard().deallocations) door.call(nullptr, {100, 64});
     expect(errno == 4711, "every deallocation", "does nothing with NULL");
     expect(malloc_usable_size(nullptr) == 0, "malloc_usable_size", "is 0 for NULL");
 }
@@ -97,41 +95,7 @@ bool realloc_zero_frees() {
     return std::realloc(std::malloc(100), 0) == nullptr;
 }
 
-// A block of `from` bytes made elsewhere goes through every size here.
-void reallocates(const Reallocation& door, void* block, std::size_t from) {
-    std::memset(block, 0x5a, from);
-    std::size_t kept = from;
-    for (const std::size_t size : {10, 100, 5000, 4000, 300'000, 20, 1'000'000, 1}) {
-        errno = 4711;
-        void* const moved = door.call(block, size);
-        expect(moved != nullptr, door.name, "gets a block", size);
-        if (moved == nullptr) break;
-        expect(errno == 4711 || reference, door.name, "leaves errno alone", size);
-        block = moved;
-        kept = kept < size ? kept : size;
-        const auto* bytes = static_cast<const unsigned char*>(block);
-        expect(bytes[0] == 0x5a && std::memcmp(bytes, bytes + 1, kept - 1) == 0, door.name, "keeps the contents", size);
-        expect(malloc_usable_size(block) >= size, door.name, "has the room", size);
-        std::memset(block, 0x5a, size);
-        kept = size;
-    }
-    errno = 0;
-    void* const refused = door.call(block, too_much[0]);
-    expect(refused == nullptr && errno == ENOMEM, door.name, "refuses too much");
-    expect(*static_cast<unsigned char*>(block) == 0x5a, door.name, "leaves the block alone when it fails");
-    std::free(block);
-}
-
-void reallocations(void* const (&ordinary)[2]) {
-    std::size_t i = 0;
-    for (const Reallocation& door : doors::reallocations()) {
-        if (!door.present) continue;
-        reallocates(door, ordinary[i++], 77);
-        reallocates(door, std::malloc(77), 77);
-        void* const from_nothing = door.call(nullptr, 77);
-        expect(from_nothing != nullptr, door.name, "allocates when there is nothing to resize");
-        reallocates(door, from_nothing, 77);
-    }
+void reallocations() {
     expect(realloc_zero_frees() == plain_realloc_zero_frees, "realloc", "does with no bytes what the allocator does");
     void* block = std::malloc(100);
     std::memset(block, 0x5a, 100);
@@ -161,8 +125,8 @@ int outcome(const Allocation& door, Wish wish) {
 }
 
 void operators_fail_as_the_standard_says() {
-    for (const Allocation& door : doors::allocations()) {
-        if (!door.present || door.family == Family::c || door.family == Family::c_aligned) continue;
+    for (const Allocation& door : standard().allocations) {
+        if (door.family == Family::c || door.family == Family::c_aligned) continue;
         const int failure = door.throws ? 1 : 0;
         std::set_new_handler(nullptr);
         expect(outcome(door, {too_much[2], 64}) == failure, door.name, "fails in its own way");
@@ -193,12 +157,11 @@ int main(int argc, char** argv) {
     }
     reference = argc == 3;
     plain_realloc_zero_frees = realloc_zero_frees();
-    void* const ordinary[2] = {std::malloc(77), std::malloc(77)};
     run_in(*where, [&] {
         c_family_refuses_too_much();
         alignments();
         nothing();
-        reallocations(ordinary);
+        reallocations();
         operators_fail_as_the_standard_says();
     });
     expect(counter(&unknot::StatsPage::forwarded) == 0, "every door", "no call went to the allocator under a lock");

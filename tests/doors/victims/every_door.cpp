@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every allocation of every size from every door in one context, every fitting deallocation in another: contents,
 // alignment, usable size, and what the shim counted.
-//   every_door <allocated where> <freed where>
+//   every_door <allocated where> <freed where> [vendor]
+// With `vendor`, one of the two doors at least is one that only this allocator has.
 #include <bit>
 #include <cerrno>
 #include <cstdio>
@@ -31,22 +32,40 @@ struct Block {
 constexpr std::size_t sizes[] = {0, 1, 8, 24, 100, 1000, 5000, 40'000, 300'000, 3'000'000};
 constexpr std::size_t alignments[] = {16, 64, 4096, 65'536};
 
-// One block for every way through the doors.
-std::vector<Block> plan(bool diverted) {
-    std::vector<Block> blocks;
-    unsigned char pattern = 1;
-    for (const Allocation& from : allocations()) {
-        for (const Deallocation& to : deallocations()) {
-            if (!from.present || !to.present || !fits(from, to)) continue;
-            for (const std::size_t size : sizes) {
-                for (const std::size_t alignment : alignments) {
-                    if (alignment != 16 && !from.takes_alignment) continue;
-                    // jemalloc 5.3.0 puts an empty aligned block, deleted with its size, into the wrong bin.
-                    if (size == 0 && !diverted && from.family >= Family::cxx_aligned) continue;
-                    blocks.push_back({.from = &from, .to = &to, .wish = {size, alignment}, .pattern = ++pattern});
-                }
+bool has_word(std::string_view name, std::string_view word) {
+    return name.find(word) != std::string_view::npos;
+}
+
+// One block for every size that these two doors can do.
+void plan(std::vector<Block>& blocks, const Allocation& from, const Deallocation& to, bool diverted) {
+    if (!fits(from, to)) return;
+    for (const std::size_t size : sizes) {
+        if (size > 1000 && has_word(from.name, "small")) continue;
+        for (const std::size_t alignment : alignments) {
+            if (alignment != 16 && !from.takes_alignment) continue;
+            if (alignment == 64 && size != 100) continue;
+            // jemalloc 5.3.0 puts an empty aligned block, deleted with its size, into the wrong bin, and takes no
+            // size of 0 in its own functions.
+            if (size == 0 && (has_word(from.name, "allocx") || (!diverted && from.family >= Family::cxx_aligned))) {
+                continue;
             }
+            blocks.push_back({.from = &from,
+                              .to = &to,
+                              .wish = {size, alignment},
+                              .pattern = static_cast<unsigned char>(blocks.size() % 255 + 1)});
         }
+    }
+}
+
+std::vector<Block> plan(bool diverted, bool vendor) {
+    std::vector<Block> blocks;
+    for (const Allocation& from : standard().allocations) {
+        for (const Deallocation& to : (vendor ? vendors() : standard()).deallocations) plan(blocks, from, to, diverted);
+    }
+    if (!vendor) return blocks;
+    for (const Allocation& from : vendors().allocations) {
+        for (const Deallocation& to : vendors().deallocations) plan(blocks, from, to, diverted);
+        for (const Deallocation& to : standard().deallocations) plan(blocks, from, to, diverted);
     }
     return blocks;
 }
@@ -108,14 +127,13 @@ void deallocate(Block& block, bool must_wait) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    const auto here = argc == 3 ? context_named(argv[1]) : std::nullopt;
-    const auto there = argc == 3 ? context_named(argv[2]) : std::nullopt;
+    const auto here = argc >= 3 ? context_named(argv[1]) : std::nullopt;
+    const auto there = argc >= 3 ? context_named(argv[2]) : std::nullopt;
     if (!here || !there) {
-        std::fprintf(stderr,
-                     "usage: every_door <allocated where> <freed where>, of plain, thread, walk, constructor\n");
+        std::fprintf(stderr, "usage: every_door <where> <where> [vendor], of plain, thread, walk, constructor\n");
         return 2;
     }
-    std::vector<Block> blocks = plan(is_protected() && owns_loader_lock(*here));
+    std::vector<Block> blocks = plan(is_protected() && owns_loader_lock(*here), argc == 4);
     // What ld.so keeps of the first dlopens is not ours to count.
     for (int i = 0; i < 3; ++i) run_in(Context::constructor, [] {});
     run_in(Context::walk, [] {});  // publishes the gauges
