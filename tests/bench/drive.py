@@ -12,6 +12,7 @@ import argparse
 import datetime
 import json
 import os
+import signal
 import sys
 import time
 
@@ -34,7 +35,7 @@ PARTS = {
     "stall": (lambda: loads.stall(5, 1000), lambda: loads.stall(1, 1000)),
     "walk_memory": (lambda: loads.walk_memory(60), lambda: loads.walk_memory(6)),
     "peers": (lambda: loads.peers(7, 0.03, 1), lambda: loads.peers(2, 0.01, 1)),
-    "whole": (lambda: loads.whole_programs(7, 2), lambda: loads.whole_programs(2, 1)),
+    "whole": (lambda: loads.whole_programs(5, 2), lambda: loads.whole_programs(2, 1)),
 }
 
 
@@ -73,6 +74,7 @@ def print_goals(rows):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *unused: sys.exit(143))  # so that folders and servers are cleared away
     arguments, parts = read_arguments()
     measure.BUILD = os.path.realpath(arguments.build)
     path = os.path.join(ROOT, "docs/bench.json")

@@ -15,6 +15,7 @@ import time
 
 from measure import environment, say
 
+PYTHON = "/usr/bin/python3"  # Debian's, whatever stands first in PATH
 WORDS = "loader lock walk callback arena chunk free thread unwind symbol table heap page cache stack frame".split()
 
 
@@ -162,10 +163,10 @@ def programs(scale):
     words = text_of(60000 * scale)
     return [p for p in (
         Redis(scale),
-        Program("python3 objects", ["python3", "objects.py"], {"objects.py": PYTHON_OBJECTS}, 8 * scale),
-        Program("python3 objects, PYTHONMALLOC=malloc", ["python3", "objects.py"], {"objects.py": PYTHON_OBJECTS},
+        Program("python3 objects", [PYTHON, "objects.py"], {"objects.py": PYTHON_OBJECTS}, 8 * scale),
+        Program("python3 objects, PYTHONMALLOC=malloc", [PYTHON, "objects.py"], {"objects.py": PYTHON_OBJECTS},
                 8 * scale, PYTHONMALLOC="malloc"),
-        Program("python3 json and re", ["python3", "records.py"], {"records.py": PYTHON_JSON}, 3 * scale),
+        Program("python3 json and re", [PYTHON, "records.py"], {"records.py": PYTHON_JSON}, 3 * scale),
         Program("g++ -O2", ["g++", "-O2", "-c", "-o", "big.o", "big.cpp"], {"big.cpp": cxx_source(5 * scale)}),
         Program("javac", ["javac", "Big.java"], {"Big.java": java_source(40 * scale)}),
         Program("sqlite3 insert and sort", ["sqlite3", ":memory:", ".read load.sql"], {"load.sql": SQLITE}, 2 * scale),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is said about the figures: the goals and whether they were met, and the tables of the README."""
 
+from measure import geometric_mean
+
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
@@ -33,6 +35,10 @@ def of_ratio(data, *path):
     return dig(data, *path, "median")
 
 
+def rounded(number):
+    return None if number is None else round(number, 4)
+
+
 def inverse(number):
     return round(1 / number, 4) if number else None
 
@@ -46,7 +52,9 @@ def goals(data):
     for allocator in ("tcmalloc_minimal", "mimalloc", "glibc"):
         rows.at_most(f"malloc_free, passed through to {allocator}, over a null interposer", 1.08,
                      of_ratio(data, "micro", allocator, "malloc_free", "shim/null"))
-    rows.at_most("whole programs, geometric mean", 1.01, dig(data, "whole", "geometric_mean", "shim/none"))
+    rows.at_most("whole programs, geometric mean", 1.01, rounded(dig(data, "whole", "geometric_mean", "shim/none")))
+    if counted := [c["shim/none"] for c in (dig(data, "counts", "programs") or {}).values()]:
+        rows.at_most("whole programs, instructions, geometric mean", 1.01, round(geometric_mean(counted), 4))
     for name, program in (dig(data, "whole", "programs") or {}).items():
         rows.at_most(name, 1.03, of_ratio(program, "cpu_s", "shim/none"))
     for load in dig(data, "threads") or {}:
@@ -139,9 +147,11 @@ def other_rows(data):
         if one := dig(data, "resident", "tcmalloc", figure):
             yield [f"resident memory of a small program, {what}, kB", cell(one["none"], 0), cell(one["shim"], 0)]
     for who, name in (("growth_us", "grows the heap"), ("everyday_us", "does everyday work")):
-        if one := dig(data, "stall", who):
-            yield [f"slowest malloc while a callback takes {data['stall']['hold_ms']} ms, thread that {name}, ms",
-                   cell(milliseconds(one["none"]["median"])), cell(milliseconds(one["shim"]["median"]))]
+        for prefix, when in (("", f"while a callback takes {dig(data, 'stall', 'hold_ms')} ms"),
+                             ("free_", "while no callback runs")):
+            if one := dig(data, "stall", prefix + who):
+                yield [f"slowest malloc {when}, thread that {name}, ms", cell(milliseconds(one["none"]["median"])),
+                       cell(milliseconds(one["shim"]["median"]))]
     if one := dig(data, "arena", "pair"):
         yield ["a pair of 64 bytes, tcmalloc's own against the arena's, ns", cell(one["median"]["none"], 1),
                cell(one["median"]["shim"], 1)]

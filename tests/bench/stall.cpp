@@ -2,8 +2,9 @@
 // One thread sits in a dl_iterate_phdr callback, as a profiler does that parses symbols; it allocates nothing there, so
 // nothing deadlocks. How long does the slowest malloc of the other threads take meanwhile?
 //   stall HOLD_MS
-// Prints the slowest malloc, in microseconds: of the thread that grows the heap from 512 call sites, of the one that
-// does everyday work, and of the latter alone before anybody holds the lock (what the scheduler does to it anyway).
+// Prints the slowest malloc, in microseconds, of the thread that grows the heap from 512 call sites and of the one that
+// does everyday work; "free" is the same before anybody holds the lock: what the scheduler and the allocator's own lock
+// do to them anyway.
 #include <link.h>
 
 #include <algorithm>
@@ -21,8 +22,9 @@ using namespace unknot::bench;
 
 constexpr std::size_t most_grown_blocks = 8192;  // 16 GiB of address space, never touched
 
-std::atomic<bool> holding{false};
-std::atomic<bool> held{false};
+enum class Phase { before, free, held, over };
+
+std::atomic<Phase> phase{Phase::before};
 std::int64_t hold_ns = 1'000'000'000;
 
 template <class Function>
@@ -36,19 +38,20 @@ void hold_loader_lock() {
     dl_iterate_phdr(
         [](dl_phdr_info*, std::size_t, void*) {
             const std::int64_t end = wall_ns() + hold_ns;
-            holding.store(true);
+            phase.store(Phase::held);
             const timespec whole{static_cast<time_t>(hold_ns / 1'000'000'000), hold_ns % 1'000'000'000};
             while (wall_ns() < end) nanosleep(&whole, nullptr);
             return 1;
         },
         nullptr);
-    held.store(true);
+    phase.store(Phase::over);
 }
 
-std::int64_t slowest_growth() {
+std::int64_t slowest_growth(Phase during) {
     growth::Heap heap(most_grown_blocks);
     std::int64_t slowest = 0;
-    for (std::size_t i = 0; i < most_grown_blocks && !held.load(); ++i) {
+    while (phase.load() < during) std::this_thread::yield();
+    for (std::size_t i = 0; i < most_grown_blocks && phase.load() == during; ++i) {
         slowest = std::max(slowest, time_of([&] { heap.grow(); }));
     }
     return slowest;
@@ -66,21 +69,38 @@ std::int64_t everyday_turn(Numbers& numbers) {
     return slowest;
 }
 
+std::int64_t slowest_everyday(Numbers& numbers, Phase during) {
+    std::int64_t slowest = 0;
+    while (phase.load() == during) slowest = std::max(slowest, everyday_turn(numbers));
+    return slowest;
+}
+
+double us(std::int64_t ns) {
+    return static_cast<double>(ns) / 1000;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     if (argc > 1) hold_ns = std::atoll(argv[1]) * 1'000'000;
-    Numbers numbers(1);
-    std::int64_t alone = 0, everyday = 0, grown = 0;
-    for (const std::int64_t end = wall_ns() + hold_ns / 4; wall_ns() < end;) {
-        alone = std::max(alone, everyday_turn(numbers));
-    }
-    std::thread holder(hold_loader_lock);
-    while (!holding.load()) std::this_thread::yield();
-    std::thread grower([&] { grown = slowest_growth(); });
-    while (!held.load()) everyday = std::max(everyday, everyday_turn(numbers));
+    std::int64_t free_growth = 0, held_growth = 0, free_everyday = 0, held_everyday = 0;
+    // All threads before the lock is held: making one allocates.
+    std::thread grower([&] {
+        free_growth = slowest_growth(Phase::free);
+        held_growth = slowest_growth(Phase::held);
+    });
+    std::thread worker([&] {
+        Numbers numbers(1);
+        while (phase.load() == Phase::before) std::this_thread::yield();
+        free_everyday = slowest_everyday(numbers, Phase::free);
+        held_everyday = slowest_everyday(numbers, Phase::held);
+    });
+    phase.store(Phase::free);
+    const timespec quarter{0, hold_ns / 4};
+    nanosleep(&quarter, nullptr);
+    hold_loader_lock();
     grower.join();
-    holder.join();
-    std::printf("growth_us=%.1f everyday_us=%.1f alone_us=%.1f\n", static_cast<double>(grown) / 1000,
-                static_cast<double>(everyday) / 1000, static_cast<double>(alone) / 1000);
+    worker.join();
+    std::printf("growth_us=%.1f everyday_us=%.1f free_growth_us=%.1f free_everyday_us=%.1f\n", us(held_growth),
+                us(held_everyday), us(free_growth), us(free_everyday));
 }
