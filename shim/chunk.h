@@ -9,7 +9,7 @@
 // (1) live starts at `owned` (large spans: at 1). Freeing a block subtracts 1. Retiring subtracts `owned` minus the
 //     number of blocks handed out. So live == 0 is reached once, only after retirement, and exactly one thread sees
 //     its own subtraction reach it: that thread recycles the span.
-// (2) A span is in a free list only between recycle (or a failed commit) and the pop that takes it, so no block of a
+// (2) A span is in a list only between recycle (or a failed commit) and the pop that takes it, so no block of a
 //     listed span is in anybody's hands.
 // (3) Metadata is never unmapped: reading a stale index is safe, acting on it is stopped by the list's generation.
 #pragma once
@@ -37,7 +37,7 @@ struct Chunk {
 
     std::atomic<std::uint32_t> live;
     std::atomic<std::uint32_t> next;  // the following span in the free list: index + 1, 0 at the end
-    std::uint32_t used_kib;           // large: bytes in use from the span's start, in KiB, for the accounts
+    std::uint32_t used_kib;           // what the span is charged with, in KiB; 0: it holds no pages
     std::uint8_t span_class;
     std::atomic<ChunkState> state;
     bool dirty;      // may hold something else than zeroes

@@ -3,7 +3,7 @@
 #
 #   unknot_add_stress_mutant(name source pattern replacement [pattern replacement]...)
 #
-# builds arena_stress as `name` against the changed source; shim/arena.cpp is compiled again with it.
+# builds arena_stress as `name` against the changed source; the arena is compiled again with it.
 function(unknot_add_stress_mutant name source)
     file(READ ${PROJECT_SOURCE_DIR}/${source} text)
     while(ARGN)
@@ -22,7 +22,7 @@ function(unknot_add_stress_mutant name source)
     if(source STREQUAL "shim/arena.cpp")
         set(arena ${copy})
     endif()
-    add_executable(${name} arena_stress.cpp ${arena})
+    add_executable(${name} arena_stress.cpp ${arena} ${PROJECT_SOURCE_DIR}/shim/arena_spans.cpp)
     target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
     target_compile_options(${name} PRIVATE -O2)
     target_include_directories(${name} BEFORE PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/${name})
