@@ -47,31 +47,83 @@ struct LibcImage {
     bool contains(const void* p) const { return reinterpret_cast<std::uintptr_t>(p) - start < bytes; }
 };
 
-// One filling of the table.
+template <class Function>
+void fill(Function*& slot, const void* function) {
+    // Relaxed: other threads may be filling the same slot with the same value.
+    __atomic_store_n(&slot, reinterpret_cast<Function*>(const_cast<void*>(function)), __ATOMIC_RELAXED);
+}
+
+template <class Function>
+const void* address(Function* function) {
+    return reinterpret_cast<const void*>(function);
+}
+
+// What the stand-ins stand on.
+bool is_primitive(const char* symbol) {
+    for (const char* row : {"malloc", "free", "calloc", "realloc", "posix_memalign", "malloc_usable_size"}) {
+        if (same(symbol, row)) return true;
+    }
+    return false;
+}
+
+// One filling of the table with what comes after the shim.
 class LookUp {
   public:
-    // libc's function does where there is no better: for what the stand-ins stand on, and where the allocator is
-    // libc's.
+    // libc's function does where there is no better: for the primitives, and where the allocator is libc's.
     template <class Function>
-    void operator()(Function*& slot, const char* symbol) const {
+    void operator()(Function*& slot, Function*, const char* symbol) const {
         void* found = dlsym(RTLD_NEXT, symbol);
-        if (found == nullptr || (libc_.contains(found) && !may_be_libcs(symbol))) return;
-        // Other threads may be filling the same slot with the same value.
-        __atomic_store_n(&slot, reinterpret_cast<Function*>(found), __ATOMIC_RELAXED);
+        if (found == nullptr) return;
+        if (libc_.contains(found) && !is_primitive(symbol) && !libc_.contains(address(real_allocator.malloc))) return;
+        fill(slot, found);
     }
 
     bool is_libcs(const void* function) const { return libc_.contains(function); }
 
   private:
-    bool may_be_libcs(const char* symbol) const {
-        for (const char* row : {"malloc", "free", "calloc", "realloc", "posix_memalign", "malloc_usable_size"}) {
-            if (same(symbol, row)) return true;
-        }
-        return libc_.contains(reinterpret_cast<const void*>(real_allocator.malloc));
-    }
-
     LibcImage libc_ = LibcImage::find();
 };
+
+// One filling of the table with what comes before it.
+class Adoption {
+  public:
+    template <class Function>
+    void operator()(Function*& slot, Function* stand_in, const char* symbol) const {
+        const void* found = dlsym(RTLD_DEFAULT, symbol);
+        if (found != nullptr && is_defined_elsewhere(found)) return fill(slot, found);
+        // libc's function on blocks that are not libc's would be worse than a stand-in.
+        if (libc_.contains(address(slot)) && !is_primitive(symbol)) fill(slot, address(stand_in));
+    }
+
+  private:
+    // The PLT of a position-dependent executable bears the names of functions that it only calls: one of those might
+    // lead back to us.
+    bool is_defined_elsewhere(const void* function) const {
+        Dl_info about{};
+        void* entry = nullptr;
+        if (dladdr1(function, &about, &entry, RTLD_DL_SYMENT) == 0 || about.dli_fbase == own_base_) return false;
+        return entry != nullptr && static_cast<const ElfW(Sym)*>(entry)->st_shndx != SHN_UNDEF;
+    }
+
+    static const void* own_base() {
+        Dl_info about{};
+        dladdr(&real_allocator, &about);
+        return about.dli_fbase;
+    }
+
+    const void* own_base_ = own_base();
+    LibcImage libc_ = LibcImage::find();
+};
+
+template <class Step>
+void for_every_row(const Step& step) {
+#define UNKNOT_ALLOCATION(id, symbol, ...) step(real_allocator.id, &stand_in::id, symbol);
+#define UNKNOT_ALLOCATION_INTO(id, symbol) step(real_allocator.id, &stand_in::id, symbol);
+#define UNKNOT_REALLOCATION(id, symbol, ...) step(real_allocator.id, &stand_in::id, symbol);
+#define UNKNOT_DEALLOCATION(id, symbol, ...) step(real_allocator.id, &stand_in::id, symbol);
+#define UNKNOT_QUERY(id, symbol) step(real_allocator.id, &stand_in::id, symbol);
+#include "shim/entry_points.inc"
+}
 
 // malloc_usable_size belongs to the allocator that malloc belongs to. (heaptrack's preload has none of its own, and
 // libc's answers rightly for its blocks; libmemusage.so has none either, and for its blocks libc's answer is noise.)
@@ -94,22 +146,22 @@ std::size_t real_block_size(void* block) {
     return knows_block_sizes.load(std::memory_order_relaxed) ? real_allocator.malloc_usable_size(block) : 0;
 }
 
+void adopt_program_allocator() {
+    const Adoption adopt;
+    adopt(real_allocator.dl_iterate_phdr, &stand_in::dl_iterate_phdr, "dl_iterate_phdr");
+    for_every_row(adopt);
+}
+
 void resolve_real_allocator() {
     // First: the real allocator may unwind as soon as it is reached, from inside the look-ups below.
-    if (auto* walk = reinterpret_cast<int (*)(int (*)(dl_phdr_info*, std::size_t, void*), void*)>(
-            dlsym(RTLD_NEXT, "dl_iterate_phdr"))) {
-        __atomic_store_n(&real_allocator.dl_iterate_phdr, walk, __ATOMIC_RELAXED);
-    }
+    if (const void* walk = dlsym(RTLD_NEXT, "dl_iterate_phdr")) fill(real_allocator.dl_iterate_phdr, walk);
     const LookUp look_up;
-#define UNKNOT_ALLOCATION(id, symbol, ...) look_up(real_allocator.id, symbol);
-#define UNKNOT_ALLOCATION_INTO(id, symbol) look_up(real_allocator.id, symbol);
-#define UNKNOT_REALLOCATION(id, symbol, ...) look_up(real_allocator.id, symbol);
-#define UNKNOT_DEALLOCATION(id, symbol, ...) look_up(real_allocator.id, symbol);
-#define UNKNOT_QUERY(id, symbol) look_up(real_allocator.id, symbol);
-#include "shim/entry_points.inc"
-    const auto* malloc_ = reinterpret_cast<const void*>(real_allocator.malloc);
-    const auto* usable_size_ = reinterpret_cast<const void*>(real_allocator.malloc_usable_size);
-    knows_block_sizes.store(look_up.is_libcs(malloc_) == look_up.is_libcs(usable_size_), std::memory_order_relaxed);
+    for_every_row(look_up);
+    // The shim comes last of all: somebody's dependency, or the last word of LD_PRELOAD's libraries.
+    if (!knows_real_allocator()) adopt_program_allocator();
+    knows_block_sizes.store(look_up.is_libcs(address(real_allocator.malloc)) ==
+                                look_up.is_libcs(address(real_allocator.malloc_usable_size)),
+                            std::memory_order_relaxed);
     resolved.store(true, std::memory_order_release);
 }
 

@@ -41,6 +41,7 @@ void stand_aside(const Identity& identity) {
     const bool behind_program = identity.position == Position::behind_program;
     set_flag(unknot_stats, behind_program ? StatsFlag::not_on_path : StatsFlag::wrong_order);
     settings.mode = Mode::off;
+    adopt_program_allocator();
     behind_program ? report::not_on_path(identity.malloc_owner) : report::wrong_order(identity.malloc_owner);
 }
 
