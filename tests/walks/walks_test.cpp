@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rule 2, seen from outside: whoever unwinds inside the allocator never waits for the loader lock, and everybody else
+// gets the walk that libc gives. What hangs without the shim is shown to hang first.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+
+#include "tests/preload/preload.h"
+
+namespace unknot::preload {
+
+namespace {
+
+// Where the bare hang is luck: how often to try for it.
+constexpr int most_tries = 20;
+
+constexpr Allocator glibc{"glibc", "", "glibc", "pass_through"};
+// Exceptions and libgcc's stack traces bind to libunwind, as they do in programs that do not link libgcc_s themselves.
+constexpr Allocator tcmalloc_then_libunwind{"tcmalloc", "libtcmalloc.so.4 libunwind.so.8", "tcmalloc", "protect"};
+
+process::Command victim(const std::string& name) {
+    return {{built("walks/" + name)}};
+}
+
+process::Command lock3() {
+    return {{built("phdr_deadlock"), "lock3", "2048"}};
+}
+
+// One run that must succeed; its report.
+process::ReportLine expect_success(const process::Command& command, const Allocator& allocator = tcmalloc,
+                                   const std::string& mode = "") {
+    const ShimmedRun run = run_with_shim(command, allocator, mode);
+    EXPECT_TRUE(run.result.succeeded()) << run.story();
+    EXPECT_TRUE(run.report) << "no report; " << run.story();
+    if (!run.report) throw std::runtime_error("no report");
+    EXPECT_EQ(run.report->word("mode"), "protect");
+    EXPECT_EQ(run.report->word("walk"), "nonblocking");
+    EXPECT_EQ(run.report->number("forwarded"), 0u);
+    EXPECT_EQ(run.report->number("deferred"), run.report->number("drained"));
+    return *run.report;
+}
+
+void expect_bare_hang(const process::Command& command, const Allocator& allocator = tcmalloc) {
+    for (int tries = 0; tries < most_tries; ++tries) {
+        const process::Result bare = run_bare(command, allocator);
+        if (bare.outcome == process::Outcome::hung) return;
+        ASSERT_TRUE(bare.succeeded()) << describe(bare) << "\n" << bare.err;
+    }
+    FAIL() << "the reproducer no longer hangs";
+}
+
+TEST(Lock3, hangs_without_the_shim) {
+    expect_bare_hang({{built("phdr_deadlock"), "lock3"}});
+}
+
+TEST(Lock3, hangs_with_native_walks) {
+    process::Command command{{built("phdr_deadlock"), "lock3"}};
+    command.environment.emplace_back("UNKNOT_WALK", "native");
+    for (int tries = 0; tries < most_tries; ++tries) {
+        const ShimmedRun run = run_with_shim(command, tcmalloc, "");
+        if (run.result.outcome == process::Outcome::hung) return;
+        ASSERT_TRUE(run.result.succeeded()) << run.story();
+    }
+    FAIL() << "the first rule alone seems to be enough";
+}
+
+TEST(Lock3, runs_by_default_50_of_50) {
+    std::uint64_t from_snapshot = 0;
+    for (int run = 0; run < 50; ++run) from_snapshot += expect_success(lock3()).number("walks_from_snapshot");
+    EXPECT_GT(from_snapshot, 0u);
+}
+
+TEST(Lock3, with_throws_through_libunwind_hangs_without_the_shim) {
+    expect_bare_hang(victim("throws_keep_allocator_waiting"), tcmalloc_then_libunwind);
+}
+
+TEST(Lock3, with_throws_through_libunwind_runs) {
+    for (int run = 0; run < 5; ++run) {
+        const auto report = expect_success(victim("throws_keep_allocator_waiting"), tcmalloc_then_libunwind);
+        EXPECT_GT(report.number("walks_from_snapshot"), 0u);
+    }
+}
+
+TEST(Reproducer, counts_the_deadlocks_that_were_averted) {
+    EXPECT_GT(expect_success({{built("phdr_deadlock"), "malloc"}}).number("averted"), 0u);
+}
+
+TEST(OrdinaryWalk, is_libcs_own_on_bare_libc) {
+    const process::Result bare = run_bare(victim("ordinary_walks"), glibc);
+    EXPECT_TRUE(bare.succeeded()) << describe(bare) << "\n" << bare.err;
+}
+
+TEST(OrdinaryWalk, is_libcs_own_with_the_shim) {
+    expect_success(victim("ordinary_walks"));
+}
+
+TEST(OrdinaryWalk, is_libcs_own_under_another_allocator) {
+    expect_success(victim("ordinary_walks"), glibc, "protect");
+}
+
+TEST(Unwinding, inside_the_allocator_beside_loading) {
+    EXPECT_GT(expect_success(victim("unwinds_beside_loading")).number("walks_from_snapshot"), 0u);
+}
+
+TEST(Exceptions, arrive_on_bare_libc) {
+    const process::Result bare = run_bare(victim("throws_beside_loading"), glibc);
+    EXPECT_TRUE(bare.succeeded()) << describe(bare) << "\n" << bare.err;
+}
+
+TEST(Exceptions, arrive_beside_walks_from_the_snapshot) {
+    EXPECT_GT(expect_success(victim("throws_beside_loading")).number("walks_from_snapshot"), 0u);
+}
+
+TEST(Exceptions, arrive_through_libunwind) {
+    const auto report = expect_success(victim("throws_beside_loading"), tcmalloc_then_libunwind);
+    EXPECT_GT(report.number("walks_from_snapshot"), 0u);
+}
+
+TEST(Callback, can_be_left_on_bare_libc) {
+    const process::Result bare = run_bare(victim("callback_leaves"), glibc);
+    EXPECT_TRUE(bare.succeeded()) << describe(bare) << "\n" << bare.err;
+}
+
+TEST(Callback, can_be_left_in_every_way) {
+    expect_success(victim("callback_leaves"));
+}
+
+TEST(OddStacks, hang_without_the_shim) {
+    expect_bare_hang(victim("odd_stacks"));
+}
+
+TEST(OddStacks, are_unwound_while_the_lock_is_held) {
+    EXPECT_GE(expect_success(victim("odd_stacks")).number("walks_in_allocator"), 512u);
+}
+
+TEST(OddStacks, are_unwound_where_the_kernel_may_not_read_for_us) {
+    process::Command command = victim("odd_stacks");
+    command.argv.emplace_back("forbid");
+    EXPECT_GE(expect_success(command).number("walks_in_allocator"), 512u);
+}
+
+TEST(Fork, beside_a_walk_hangs_without_the_shim) {
+    expect_bare_hang(victim("forks_beside_walk"));
+}
+
+TEST(Fork, beside_a_walk_leaves_a_child_that_walks_loads_and_throws_1000_times) {
+    expect_success(victim("forks_beside_walk"));
+}
+
+TEST(Fork, inside_a_callback_hangs_without_the_shim) {
+    expect_bare_hang(victim("forks_in_callback"), glibc);
+}
+
+TEST(Fork, inside_a_callback_leaves_a_child_that_goes_on) {
+    expect_success(victim("forks_in_callback"));
+}
+
+TEST(Snapshot, shows_what_libc_shows) {
+    EXPECT_GE(expect_success(victim("snapshot_follows")).number("snapshot_generation"), 80u);
+}
+
+TEST(Snapshot, learns_of_unwinders_that_are_loaded_later) {
+    expect_bare_hang(victim("late_unwinder"), glibc);
+    EXPECT_GE(expect_success(victim("late_unwinder"), glibc, "protect").number("walks_from_snapshot"), 20u);
+}
+
+TEST(Snapshot, takes_bounded_memory_under_endless_loading) {
+    const auto report = expect_success(victim("endless_loading"));
+    EXPECT_GE(report.number("snapshot_generation"), 20'000u);
+}
+
+}  // namespace
+
+}  // namespace unknot::preload
