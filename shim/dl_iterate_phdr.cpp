@@ -88,16 +88,19 @@ int walk_without_waiting(ThreadState& thread, const void* caller, Callback callb
         if (try_to_walk_for_real(thread, caller, callback, data, result)) return result;
     }
     note_contention();
-    const StackFindings found = look_at_own_stack(__builtin_frame_address(0));
-    if (found.inside_allocator) count(unknot_stats.walks_in_allocator);
+    StackFindings found = look_at_own_stack(__builtin_frame_address(0), brief_scan_limit);
     // Outdated: the loader edits its list, or somebody walks past our walk. A throw that misses its library would end
     // the process, so it tries harder; and who is not inside the allocator may wait.
-    const bool may_wait = !found.inside_allocator;
-    for (int i = 0; (found.throwing || may_wait) && !snapshot_is_current() && i < edit_attempts; ++i) {
-        raw::call(SYS_sched_yield);
-        if (try_to_walk_for_real(thread, caller, callback, data, result)) return result;
+    if (!snapshot_is_current()) {
+        found = look_at_own_stack(__builtin_frame_address(0), scan_limit);
+        const bool may_wait = !found.inside_allocator;
+        for (int i = 0; (found.throwing || may_wait) && !snapshot_is_current() && i < edit_attempts; ++i) {
+            raw::call(SYS_sched_yield);
+            if (try_to_walk_for_real(thread, caller, callback, data, result)) return result;
+        }
+        if (may_wait && !snapshot_is_current()) return walk_for_real(thread, caller, callback, data);
     }
-    if (may_wait && !snapshot_is_current()) return walk_for_real(thread, caller, callback, data);
+    if (found.inside_allocator) count(unknot_stats.walks_in_allocator);
     if (!walk_snapshot(callback, data, result)) return walk_for_real(thread, caller, callback, data);
     count(unknot_stats.walks_from_snapshot);
     return result;

@@ -47,13 +47,13 @@ bool on_alternate_stack() {
 
 }  // namespace
 
-StackFindings look_at_own_stack(const void* frame) {
+StackFindings look_at_own_stack(const void* frame, std::size_t limit) {
     constexpr std::size_t word = sizeof(std::uintptr_t);
     StackFindings found{.inside_allocator = on_alternate_stack(), .throwing = false};
     std::uintptr_t words[128];  // small: this may be a small stack
     const std::uintptr_t start = reinterpret_cast<std::uintptr_t>(frame) & ~(word - 1);
     std::uintptr_t at = start;
-    while (at - start < scan_limit) {
+    while (at - start < limit) {
         const std::size_t on_page = least_page - at % least_page;
         const std::size_t bytes = on_page < sizeof words ? on_page : sizeof words;
         if (!read_stack(words, reinterpret_cast<const void*>(at), bytes)) break;
