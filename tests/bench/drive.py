@@ -85,6 +85,7 @@ def main():
     for part in parts:
         began = time.monotonic()
         data[part] = PARTS[part][arguments.quick]()
+        data.setdefault("library", {})[part] = loads.fingerprint()
         measure.say(f"bench: {part} took {time.monotonic() - began:.0f} s")
         if not arguments.quick:
             record(path, data)  # a later part that fails takes nothing away

@@ -2,6 +2,7 @@
 """What is measured besides whole programs: one function per question, each returning plain data for bench.json."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -210,6 +211,12 @@ def instruction_counts(quick):
                                          PERL_HASH_SEED="0", **program.more) for variant in variants}
             whole[program.name]["shim/none"] = round(whole[program.name][SHIM] / whole[program.name][NONE], 4)
     return {"loops": loops, "programs": whole}
+
+
+def fingerprint():
+    """Which build of the shim: parts measured one by one may stand for different ones."""
+    with open(built("libunknot.so"), "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()[:12]
 
 
 def first_line(arguments):

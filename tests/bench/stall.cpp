@@ -96,7 +96,8 @@ int main(int argc, char** argv) {
         held_everyday = slowest_everyday(numbers, Phase::held);
     });
     phase.store(Phase::free);
-    const timespec quarter{0, hold_ns / 4};
+    const std::int64_t quarter_ns = hold_ns / 4;
+    const timespec quarter{static_cast<time_t>(quarter_ns / 1'000'000'000), quarter_ns % 1'000'000'000};
     nanosleep(&quarter, nullptr);
     hold_loader_lock();
     grower.join();
