@@ -26,9 +26,9 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 # part: (thorough, quick)
 PARTS = {
     "counts": (lambda: loads.instruction_counts(False), lambda: loads.instruction_counts(True)),
-    "micro": (lambda: loads.micro(21, 0.03), lambda: loads.micro(5, 0.01)),
+    "micro": (lambda: loads.micro(45, 0.012), lambda: loads.micro(5, 0.01)),
     "arena": (lambda: loads.arena_pair(9, 0.05), lambda: loads.arena_pair(3, 0.02)),
-    "threads": (lambda: loads.threads(7, 3_000_000, (1, 2, 4, 8, 16)), lambda: loads.threads(3, 400_000, (1, 2, 16))),
+    "threads": (lambda: loads.threads(15, 1_500_000, (1, 2, 4, 8, 16)), lambda: loads.threads(3, 400_000, (1, 2, 16))),
     "storm": (lambda: loads.storms(7, 5, 60), lambda: loads.storms(3, 3, 20)),
     "start_up": (lambda: loads.start_up(150), lambda: loads.start_up(30)),
     "resident": (lambda: loads.resident(7), lambda: loads.resident(3)),

@@ -5,6 +5,7 @@ import os
 import subprocess
 
 from measure import say
+from report import OPERATIONS
 
 STYLE = """
 set terminal svg size {width},{height} font 'sans-serif,13' background rgb 'white'
@@ -12,7 +13,7 @@ set output '{output}'
 set border 3 lc rgb '#666666'
 set tics nomirror
 set grid ytics lc rgb '#dddddd'
-set key top left
+set key outside top center horizontal
 """
 BLUE, ORANGE, GREY = "#1f6fb4", "#d9730d", "#999999"
 
@@ -26,8 +27,8 @@ def draw(path, script, data, width=900, height=420):
 
 
 def overhead(path, data):
-    entries = [(name.replace("_", " + ", 1).replace("_", " "), one) for name, one in
-               data["micro"].get("tcmalloc", {}).items() if name != "malloc_free_in_walk"]
+    entries = [(OPERATIONS[name], one) for name, one in data["micro"].get("tcmalloc", {}).items()
+               if name in OPERATIONS]
     entries += [(name, program["cpu_s"]) for name, program in data["whole"]["programs"].items()]
     lines = [f'"{name}" {one["shim/none"]["median"]} {one["shim/none"]["low"]} {one["shim/none"]["high"]} '
              f'{one["again/none"]["median"]} {one["again/none"]["low"]} {one["again/none"]["high"]}'
@@ -56,7 +57,8 @@ set title 'CPU time per operation over no shim, by threads ({data["machine"]["co
 set xlabel 'threads'
 set ylabel 'ratio'
 set logscale x 2
-set yrange [0.8:1.4]
+set yrange [0.8:*]
+set xrange [0.9:18]
 plot 1 lc rgb '{GREY}' dt 2 notitle, {", ".join(curves)}
 """, blocks)
 
@@ -74,9 +76,8 @@ set style data histograms
 set style histogram clustered gap 2
 set style fill solid 0.85 noborder
 set boxwidth 0.9
-set key top right
 plot $stall using 2:xtic(1) lc rgb '{ORANGE}' title 'tcmalloc', $stall using 3 lc rgb '{BLUE}' title 'with Unknot'
-""", {"stall": "\n".join(lines)}, width=640)
+""", {"stall": "\n".join(lines)}, width=760)
 
 
 def walk_memory(path, data):
@@ -91,7 +92,6 @@ set y2tics
 set border 11
 set yrange [0:*]
 set y2range [0:*]
-set key bottom right
 plot $memory using 1:2 with lines lw 2 lc rgb '{BLUE}' title 'resident', \\
   $memory using 1:3 with lines lw 2 lc rgb '{ORANGE}' title 'arena, committed', \\
   $memory using 1:4 axes x1y2 with lines lw 2 lc rgb '{GREY}' title 'arena, reserved (right)'
