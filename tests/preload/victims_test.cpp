@@ -55,8 +55,9 @@ const Victim victims[] = {
     {"callback_throws", program("callback_throws"), true, true, 2000},
     {"constructor_allocates", program("constructor_allocates"), true, false},
     {"constructor_walks", program("constructor_walks"), true, false},
-    {"dlclose_frees", program("dlclose_frees"), false, true},
-    {"failed_dlopen_frees", program("failed_dlopen_frees"), false, true},
+    {"dlclose_frees", program("dlclose_frees"), true, true},
+    // What it frees it has allocated under the lock itself.
+    {"failed_dlopen_frees", program("failed_dlopen_frees"), true, false},
     {.name = "fork_beside_threads", .command = program("fork_beside_threads"), .defers = true, .runs_bare = false},
     {.name = "fork_during_walk", .command = program("fork_during_walk"), .runs_bare = false},
     {"runpath_plugin", program("runpath_plugin")},

@@ -3,6 +3,7 @@
 // cache overflows into the page heap, whose lock is held by a thread that takes a stack trace.
 #include <dlfcn.h>
 
+#include <cstdlib>
 #include <thread>
 
 #include "tests/preload/victims/scene.h"
@@ -14,6 +15,9 @@ int main() {
         std::thread([] {
             void* bundle = dlopen("libbundle.so", RTLD_NOW);
             scene::expect(bundle != nullptr, "libbundle.so can be loaded");
+            const auto keep = reinterpret_cast<void (*)(void*)>(dlsym(bundle, "keep"));
+            scene::expect(keep != nullptr, "libbundle.so keeps a block");
+            keep(std::malloc(1000));
             dlclose(bundle);
         }).join();
         scene::progress("closed", round);
