@@ -75,17 +75,10 @@ bool has_static_reserve(const FreshArena& fresh) {
     return (fresh.page.flags & static_cast<std::uint32_t>(StatsFlag::static_reserve)) != 0;
 }
 
-class ArenaReservation : public ::testing::Test {
-  protected:
-    void SetUp() override {
-        if (testing::sanitized) GTEST_SKIP() << "the sanitizer's own mappings meet these limits first";
-    }
-};
-
 #define EXPECT_CHILD_SUCCEEDS(function, output) \
     EXPECT_EXIT((function(), _exit(0)), ::testing::ExitedWithCode(0), output)
 
-TEST_F(ArenaReservation, follows_the_limit_of_the_arena) {
+TEST(ArenaReservation, follows_the_limit_of_the_arena) {
     for (const std::size_t limit_of_arena : {std::size_t{64} << 10, mib, 64 * mib, gib}) {
         FreshArena fresh(limit_of_arena);
         fresh.free(fresh.allocate(100));
@@ -104,7 +97,7 @@ void takes_a_sixteenth() {
     fresh.free(block);
     REQUIRE(exhaust(fresh, 100000) >= 500 * mib);
 }
-TEST_F(ArenaReservation, takes_a_sixteenth_of_the_address_space_that_rlimit_as_leaves) {
+TEST(ArenaReservation, takes_a_sixteenth_of_the_address_space_that_rlimit_as_leaves) {
     EXPECT_CHILD_SUCCEEDS(takes_a_sixteenth, "^$");
 }
 
@@ -124,7 +117,7 @@ void halves_its_wish() {
     REQUIRE(exhaust(fresh, 1000) >= 8 * mib);
     REQUIRE(address_space() <= before + 20 * mib);
 }
-TEST_F(ArenaReservation, halves_its_wish_until_the_kernel_grants_it) {
+TEST(ArenaReservation, halves_its_wish_until_the_kernel_grants_it) {
     EXPECT_CHILD_SUCCEEDS(halves_its_wish, "^$");
 }
 
@@ -138,7 +131,7 @@ void survives_with(std::size_t free_bytes) {
     REQUIRE(has_static_reserve(fresh) == (fresh.page.arena_reserved < mib));
     if (!has_static_reserve(fresh)) REQUIRE(fresh.page.arena_reserved <= free_bytes);
 }
-TEST_F(ArenaReservation, serves_at_every_step_down_to_nothing) {
+TEST(ArenaReservation, serves_at_every_step_down_to_nothing) {
     for (std::size_t free_bytes = 64 * mib; free_bytes >= 4096; free_bytes /= 2) {
         EXPECT_EXIT((survives_with(free_bytes), _exit(0)), ::testing::ExitedWithCode(0), "") << free_bytes;
     }
@@ -160,7 +153,7 @@ void falls_back_to_the_static_reserve() {
     REQUIRE(fresh.allocate(mib) == nullptr);
     REQUIRE(fresh.live_blocks() == 0);
 }
-TEST_F(ArenaReservation, falls_back_to_the_static_reserve_and_says_so) {
+TEST(ArenaReservation, falls_back_to_the_static_reserve_and_says_so) {
     EXPECT_CHILD_SUCCEEDS(falls_back_to_the_static_reserve, static_reserve_line);
 }
 
@@ -171,7 +164,7 @@ void serves_one_arena_only() {
     REQUIRE(first.allocate(100) != nullptr);
     REQUIRE(second.allocate(100) == nullptr);
 }
-TEST_F(ArenaReservation, lends_the_static_reserve_to_one_arena_only) {
+TEST(ArenaReservation, lends_the_static_reserve_to_one_arena_only) {
     EXPECT_CHILD_SUCCEEDS(serves_one_arena_only, static_reserve_line);
 }
 
@@ -181,7 +174,7 @@ void falls_back_when_no_page_may_be_written() {
     REQUIRE(exhaust(fresh, 1000) >= 400000);
     REQUIRE(has_static_reserve(fresh));
 }
-TEST_F(ArenaReservation, falls_back_when_address_space_is_granted_but_no_page_of_it) {
+TEST(ArenaReservation, falls_back_when_address_space_is_granted_but_no_page_of_it) {
     EXPECT_CHILD_SUCCEEDS(falls_back_when_no_page_may_be_written, static_reserve_line);
 }
 
@@ -202,7 +195,7 @@ void says_no_and_recovers() {
     fresh.free(block);
     REQUIRE(fresh.live_blocks() == 0);
 }
-TEST_F(ArenaReservation, says_no_while_pages_are_refused_and_recovers) {
+TEST(ArenaReservation, says_no_while_pages_are_refused_and_recovers) {
     EXPECT_CHILD_SUCCEEDS(says_no_and_recovers, "^$");
 }
 
@@ -220,7 +213,7 @@ void works_under_mlockall() {
     }
     REQUIRE(fresh.live_blocks() == 0);
 }
-TEST_F(ArenaReservation, works_when_memory_is_locked) {
+TEST(ArenaReservation, works_when_memory_is_locked) {
     EXPECT_CHILD_SUCCEEDS(works_under_mlockall, "^$");
 }
 

@@ -61,7 +61,6 @@ constinit volatile std::size_t step = 0;
 constinit volatile std::size_t target = 0;
 constinit volatile bool acted = false;
 
-#if defined(__x86_64__)
 constexpr greg_t trap_flag = 0x100;
 
 void after_instruction(int, siginfo_t*, void* context) {
@@ -84,16 +83,6 @@ template <class Operation>
     asm volatile("lea -128(%%rsp), %%rsp; pushfq; andq $~0x100, (%%rsp); popfq; lea 128(%%rsp), %%rsp" ::
                      : "memory", "cc");
 }
-
-constexpr bool can_step = !testing::sanitized;
-#else
-void after_instruction(int, siginfo_t*, void*) {}
-template <class Operation>
-void stepped(Operation operation) {
-    operation();
-}
-constexpr bool can_step = false;
-#endif
 
 // Runs `scenario` again and again, the handler one instruction later each time. Returns how many instructions it has.
 std::size_t interrupt_everywhere(const std::function<void(World&)>& scenario, std::function<void()> handler,
@@ -217,6 +206,9 @@ struct Scenario {
     const char* name;
     void (*run)(World&);
 };
+void PrintTo(const Scenario& scenario, std::ostream* out) {
+    *out << scenario.name;
+}
 constexpr Scenario scenarios[] = {
     {"first_block", first_block},
     {"cut_and_take_back", cut_and_take_back},
@@ -261,9 +253,6 @@ void retire_what_is_there() {
 
 class InterruptedArena : public ::testing::TestWithParam<Scenario> {
   protected:
-    void SetUp() override {
-        if (!can_step) GTEST_SKIP() << "needs the x86 trap flag, and no sanitizer";
-    }
     void interrupt_with(void (*handler)()) {
         const std::size_t instructions = interrupt_everywhere(GetParam().run, handler, GetParam().name);
         EXPECT_GT(instructions, 20u);
