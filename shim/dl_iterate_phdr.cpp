@@ -56,10 +56,12 @@ bool keeps_snapshot() {
 }
 
 // libc's walk. `holding`: this thread has taken the write lock for it.
-int walk_for_real(ThreadState& thread, const void* caller, Callback callback, void* data, bool holding = false) {
+int walk_for_real(ThreadState& thread, InnerCode caller, Callback callback, void* data, bool holding = false) {
     begin_walk(thread, __builtin_frame_address(0), caller);
     int result = 0;
-    if (keeps_snapshot()) {
+    // Nothing to do at the first call while the snapshot is exact. A library that comes in before libc has the lock leaves
+    // it outdated for the length of this walk: walks from inside the allocator are then served what is still there.
+    if (holding || (keeps_snapshot() && !snapshot_is_current())) {
         FirstCall first{.callback = callback, .data = data, .holding = holding};
         result = real_allocator.dl_iterate_phdr(FirstCall::call, &first);
         first.release();
@@ -70,7 +72,7 @@ int walk_for_real(ThreadState& thread, const void* caller, Callback callback, vo
     return result;
 }
 
-bool try_to_walk_for_real(ThreadState& thread, const void* caller, Callback callback, void* data, int& result) {
+bool try_to_walk_for_real(ThreadState& thread, InnerCode caller, Callback callback, void* data, int& result) {
     // Relaxed: a guess, so that an attempt without hope leaves the owner's cache line alone. Our own walks nest.
     const int owner = __atomic_load_n(loader_locks.write_owner, __ATOMIC_RELAXED);
     if (owner != nobody && owner != thread.id) return false;
@@ -82,7 +84,7 @@ bool try_to_walk_for_real(ThreadState& thread, const void* caller, Callback call
 // An unwinder's or the allocator's walk. Never waits while the snapshot is exact, whether the allocator is on the stack
 // or not: the answer is the same, and an unwinder may hold a lock of its own that another thread waits for inside the
 // allocator (libunwind's register-state cache, up to 1.8.3).
-int walk_without_waiting(ThreadState& thread, const void* caller, Callback callback, void* data) {
+int walk_without_waiting(ThreadState& thread, InnerCode caller, Callback callback, void* data) {
     int result = 0;
     for (int i = 0; i < brief_attempts; ++i) {
         if (try_to_walk_for_real(thread, caller, callback, data, result)) return result;
@@ -106,13 +108,27 @@ int walk_without_waiting(ThreadState& thread, const void* caller, Callback callb
     return result;
 }
 
-// What code asks for this walk? An unwinder that was loaded after the last snapshot is told by its name.
-InnerCode code_of(const void* caller) {
+// What code asks for this walk? Remembered for the next walk of this thread, in an order that a signal handler's walk in
+// between cannot mix up. An unwinder that was loaded after the last snapshot is told by its name.
+InnerCode code_of(ThreadState& thread, const void* caller) {
+    WalkCaller& last = thread.last_walk_caller;
+    const std::uint32_t generation = inner_code_generation();
+    const InnerCode remembered = last.code;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (last.address == caller && last.generation == generation) return remembered;
     const InnerCode known = inner_code_at(caller);
-    if (known != InnerCode::none || snapshot_is_current()) return known;
-    WitnessRecord record{};
-    name_object(caller, record);
-    return inner_code_named(record.object);
+    if (known == InnerCode::none && !snapshot_is_current()) {
+        WitnessRecord record{};
+        name_object(caller, record);
+        return inner_code_named(record.object);
+    }
+    last.address = nullptr;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    last.code = known;
+    last.generation = generation;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    last.address = caller;
+    return known;
 }
 
 bool may_be_inside_allocator(InnerCode code) {
@@ -125,12 +141,13 @@ extern "C" UNKNOT_EXPORT int dl_iterate_phdr(Callback callback, void* data) {
     ThreadState& thread = thread_state;
     const RealAllocator& real = thread.id == nobody ? ask_real() : real_allocator;
     if (settings.mode != Mode::protect && settings.mode != Mode::observe) return real.dl_iterate_phdr(callback, data);
-    const void* caller = UNKNOT_CALLER;
-    if (settings.mode == Mode::observe && may_be_inside_allocator(inner_code_at(caller)) &&
+    const void* return_address = UNKNOT_CALLER;
+    const InnerCode caller = code_of(thread, return_address);
+    if (settings.mode == Mode::observe && may_be_inside_allocator(caller) &&
         look_at_own_stack(__builtin_frame_address(0)).inside_allocator) {
-        witness(unknot_stats.inside_allocator, caller);
+        witness(unknot_stats.inside_allocator, return_address);
     }
-    if (keeps_snapshot() && may_be_inside_allocator(code_of(caller))) {
+    if (keeps_snapshot() && may_be_inside_allocator(caller)) {
         return walk_without_waiting(thread, caller, callback, data);
     }
     return walk_for_real(thread, caller, callback, data);

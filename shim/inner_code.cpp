@@ -22,6 +22,7 @@ constexpr std::size_t ranges_most = 64;
 constinit Range ranges[ranges_most];
 // Entries beyond were never used. Never shrinks.
 constinit std::atomic<std::size_t> used{0};
+constinit std::atomic<std::uint32_t> generation{1};
 
 constexpr const char* throwing_names[] = {"_Unwind_RaiseException", "_Unwind_Resume", "_Unwind_Resume_or_Rethrow",
                                           "_Unwind_ForcedUnwind"};
@@ -73,6 +74,11 @@ InnerCode inner_code_at(const void* address) {
     return narrowest;
 }
 
+// Acquire pairs with the release in end_noting: who sees the new generation sees the new ranges.
+std::uint32_t inner_code_generation() {
+    return generation.load(std::memory_order_acquire);
+}
+
 InnerCode inner_code_named(const char* path) {
     const char* slash = strrchr(path, '/');
     const char* name = slash != nullptr ? slash + 1 : path;
@@ -104,6 +110,7 @@ void end_noting() {
     for (Range& range : ranges) {
         if (!range.noted) range.bytes.store(0, std::memory_order_release);
     }
+    generation.fetch_add(1, std::memory_order_release);
 }
 
 }  // namespace unknot

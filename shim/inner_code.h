@@ -25,6 +25,8 @@ enum class InnerCode : std::uint8_t {
 
 // The narrowest answer for this address.
 InnerCode inner_code_at(const void* address);
+// Changes with every change of the ranges: an answer given under the same generation still holds.
+std::uint32_t inner_code_generation();
 inline bool is_inner_code(const void* address) {
     return inner_code_at(address) != InnerCode::none;
 }

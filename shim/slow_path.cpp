@@ -317,11 +317,11 @@ void publish_walks(ThreadState& thread) {
     thread.unpublished_walks = 0;
 }
 
-void begin_walk(ThreadState& thread, const void* frame, const void* caller) {
+void begin_walk(ThreadState& thread, const void* frame, InnerCode caller) {
     if (++thread.unpublished_walks == walks_per_publication) publish_walks(thread);
     if (thread.walks++ == 0) {
         thread.outermost_walk = frame;
-        thread.walk_by_inner_code = is_inner_code(caller);
+        thread.walk_by_inner_code = caller != InnerCode::none;
     }
     thread.watched = &thread.id;
 }

@@ -58,7 +58,7 @@ bool must_divert(const void* caller);
 const struct RealAllocator& ask_real();
 
 // This thread is about to run a walk for real; nothing it allocates until end_walk goes to the allocator.
-void begin_walk(ThreadState& thread, const void* frame, const void* caller);
+void begin_walk(ThreadState& thread, const void* frame, InnerCode caller);
 void end_walk(ThreadState& thread);
 void publish_walks(ThreadState& thread);
 

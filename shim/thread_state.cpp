@@ -15,6 +15,7 @@ constinit thread_local ThreadState thread_state [[gnu::tls_model("initial-exec")
     .walk_by_inner_code = false,
     .drain = Drain::nothing,
     .unpublished_walks = 0,
+    .last_walk_caller = {},
     .slow_calls = 0,
     .cursor = {},
 };

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "shim/arena.h"
+#include "shim/inner_code.h"
 
 namespace [[gnu::visibility("hidden")]] unknot {
 
@@ -13,6 +14,13 @@ enum class Drain : std::uint8_t {
     nothing,  // this thread has deferred nothing since it last drained
     at_once,  // at the next call that owns no loader lock
     careful,  // the same, but not while the caller may stand inside the allocator
+};
+
+// Who asked for this thread's last walk, and the answer of inner_code.h about it: an unwinder asks again and again.
+struct WalkCaller {
+    const void* address;  // nullptr: nothing is kept
+    std::uint32_t generation;
+    InnerCode code;
 };
 
 struct ThreadState {
@@ -31,6 +39,7 @@ struct ThreadState {
     bool walk_by_inner_code;  // the outermost walk was asked for by an unwinder or the allocator
     Drain drain;
     std::uint32_t unpublished_walks;
+    WalkCaller last_walk_caller;
     std::uint32_t slow_calls;  // how often this thread went the slow way; wraps
     ArenaCursor cursor;
 };

@@ -6,7 +6,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -23,7 +22,9 @@ struct Stat {
 
 std::optional<Stat> read_stat(const std::filesystem::path& path) {
     std::ifstream file(path);
-    const std::string line{std::istreambuf_iterator<char>(file), {}};
+    // Whole, as far as it can be read: getline swallows the failure of a read from a thread that is ending.
+    std::string line;
+    std::getline(file, line, '\0');
     // The second field is the name in brackets, which may hold anything; the rest is separated by blanks.
     const std::size_t name_end = line.rfind(')');
     if (name_end == std::string::npos) return std::nullopt;
