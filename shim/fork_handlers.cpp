@@ -20,9 +20,9 @@ namespace {
 
 constexpr int edit_attempts = 1000;
 
-// Written by the forking thread between its own prepare and its own parent or child handler; glibc holds its atfork
-// lock in between, so forks do not overlap.
-constinit bool holding = false;
+// Of the forking thread, between its prepare and its parent or child handler. Forks of several threads overlap: glibc
+// lets go of its atfork lock around every handler (from 2.36) and before the fork itself (always).
+constinit thread_local bool holding [[gnu::tls_model("initial-exec")]] = false;
 
 // The loader edits its list only while it owns the load lock too; a walk owns the write lock alone.
 bool is_edited() {
