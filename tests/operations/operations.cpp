@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operation fuzzer: every door from several threads, mixed with walks, plug-ins that come and go, exceptions,
+// forks, signals and a heap that grows. Threads come and go in generations, and a generation ends when all its threads
+// have: two that wait for each other stop everything, and the silence shows it.
+//   operations SEED SECONDS [THREADS] [vendor]
+#include <link.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "tests/doors/contexts.h"
+#include "tests/operations/worker.h"
+
+using namespace operations;
+
+namespace {
+
+constexpr std::size_t operations_each = 1500;
+Slots slots;
+
+void add(Tally& sum, const Tally& one) {
+    sum.operations += one.operations;
+    sum.walks += one.walks;
+    sum.loads += one.loads;
+    sum.throws += one.throws;
+    sum.forks += one.forks;
+    sum.grown += one.grown;
+}
+
+// The first exception that passes through a frame of libc makes libc load libgcc_s, and where that frame is
+// dl_iterate_phdr's, under the loader's write lock: in the wrong order, whatever is preloaded. So it happens here.
+void warm_up() {
+    try {
+        dl_iterate_phdr([](dl_phdr_info*, std::size_t, void*) -> int { throw 1; }, nullptr);
+    } catch (int) {
+    }
+}
+
+Tally run_generation(std::uint64_t seed, std::size_t threads, const Settings& settings) {
+    std::vector<std::unique_ptr<Worker>> workers;
+    std::vector<std::thread> running;
+    for (std::size_t i = 0; i < threads; ++i) workers.push_back(std::make_unique<Worker>(slots, seed + i, settings));
+    for (const auto& worker : workers) running.emplace_back([&] { worker->run(operations_each); });
+    for (std::thread& thread : running) thread.join();
+    Tally sum;
+    for (const auto& worker : workers) add(sum, worker->tally());
+    return sum;
+}
+
+bool unwinds() {
+    using unknot::AllocatorKind;
+    const unknot::StatsPage* page = doors::statistics();
+    if (page == nullptr) return true;
+    return page->allocator != AllocatorKind::glibc && page->allocator != AllocatorKind::mimalloc &&
+           page->allocator != AllocatorKind::tcmalloc_minimal;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc < 3) {
+        std::fprintf(stderr, "usage: operations SEED SECONDS [THREADS] [vendor]\n");
+        return 2;
+    }
+    const std::uint64_t seed = std::strtoull(argv[1], nullptr, 10);
+    const std::chrono::seconds duration(std::strtoll(argv[2], nullptr, 10));
+    const std::size_t threads = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 4;
+    const Settings settings{.vendor = argc > 4 && std::strcmp(argv[4], "vendor") == 0,
+                            .signals = doors::is_protected(),
+                            .unwinds = unwinds()};
+    warm_up();
+    if (settings.signals) start_signals();
+    const auto until = std::chrono::steady_clock::now() + duration;
+    Tally sum;
+    for (std::uint64_t generation = 0; std::chrono::steady_clock::now() < until; ++generation) {
+        add(sum, run_generation(seed * 1'000'003 + generation * threads, threads, settings));
+        std::printf("generation %lu: %lu operations\n", generation, sum.operations);
+        std::fflush(stdout);
+    }
+    std::printf("operations %lu walks %lu loads %lu exceptions %lu forks %lu signals %lu grown %lu\n", sum.operations,
+                sum.walks, sum.loads, sum.throws, sum.forks, signals_handled(), sum.grown);
+    return 0;
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// One thread of the fuzzer: a seeded sequence of operations. Two runs with one seed do the same operations in the same
+// order in every thread; how the threads interleave is the machine's affair.
+#pragma once
+
+#include <cstdint>
+#include <random>
+
+#include "tests/operations/blocks.h"
+
+namespace operations {
+
+struct Settings {
+    bool vendor = false;   // the allocator's own doors too
+    bool signals = false;  // a timer interrupts; where the arena serves, the handler allocates
+    // The allocator unwinds. libunwind and libgcc know nothing of fork: a child may find their locks owned for ever, so
+    // it keeps to what the arena serves.
+    bool unwinds = true;
+};
+
+struct Tally {
+    std::uint64_t operations = 0, walks = 0, loads = 0, throws = 0, forks = 0, signals = 0, grown = 0;
+};
+
+class Worker {
+  public:
+    Worker(Slots& slots, std::uint64_t seed, const Settings& settings);
+
+    void run(std::size_t operations);
+    const Tally& tally() const { return tally_; }
+
+    // What a plug-in's constructor and the signal handler call, on this thread.
+    void in_constructor();
+
+  private:
+    void one_operation();
+    void in_a_walk();
+    void throw_out_of_a_walk();
+    void throw_and_catch();
+    void load_and_unload();
+    void fork_a_child();
+    void grow();
+    void ask_for_too_much();
+
+    void allocate();
+    void deallocate();
+    void reallocate();
+    void a_few_blocks();
+
+    Block make(const doors::Allocation& door);
+    void release(const Block& block);
+    const doors::Doors& some_doors();
+    std::size_t below(std::size_t limit) { return std::uniform_int_distribution<std::size_t>(0, limit - 1)(random_); }
+    std::size_t some_size();
+
+    Slots& slots_;
+    std::mt19937_64 random_;
+    const Settings& settings_;
+    Tally tally_;
+    unsigned depth_ = 0;  // walks and loads on this thread's stack
+    bool inside_walk_ = false;
+    bool is_child_ = false;
+};
+
+// Installs the handler and starts the timer.
+void start_signals();
+std::uint64_t signals_handled();
+
+}  // namespace operations
