@@ -53,8 +53,15 @@ Tally run_generation(std::uint64_t seed, std::size_t threads, const Settings& se
     return sum;
 }
 
+using unknot::AllocatorKind;
+
+// In the child of a fork the lock of tcmalloc_debug's queue of freed blocks may be owned for ever.
+bool can_fork() {
+    const unknot::StatsPage* page = doors::statistics();
+    return page == nullptr || page->allocator != AllocatorKind::tcmalloc_debug;
+}
+
 bool unwinds() {
-    using unknot::AllocatorKind;
     const unknot::StatsPage* page = doors::statistics();
     if (page == nullptr) return true;
     return page->allocator != AllocatorKind::glibc && page->allocator != AllocatorKind::mimalloc &&
@@ -73,7 +80,8 @@ int main(int argc, char** argv) {
     const std::size_t threads = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 4;
     const Settings settings{.vendor = argc > 4 && std::strcmp(argv[4], "vendor") == 0,
                             .signals = doors::is_protected(),
-                            .unwinds = unwinds()};
+                            .unwinds = unwinds(),
+                            .forks = can_fork()};
     warm_up();
     if (settings.signals) start_signals();
     const auto until = std::chrono::steady_clock::now() + duration;

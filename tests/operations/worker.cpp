@@ -120,7 +120,7 @@ void Worker::one_operation() {
     if (dice < 975) return throw_out_of_a_walk();
     // dlopen inside a walk takes the loader's locks in the wrong order, with or without a shim.
     if (dice < 999) return inside_walk_ ? allocate() : load_and_unload();
-    if (depth_ == 0) fork_a_child();
+    if (depth_ == 0 && settings_.forks) fork_a_child();
 }
 
 // Small ones mostly, every now and then one that gets pages of its own.

@@ -16,6 +16,7 @@ struct Settings {
     // The allocator unwinds. libunwind and libgcc know nothing of fork: a child may find their locks owned for ever, so
     // it keeps to what the arena serves.
     bool unwinds = true;
+    bool forks = true;
 };
 
 struct Tally {
