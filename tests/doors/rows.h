@@ -57,10 +57,4 @@ Function* found(const char* symbol) {
 
 inline constexpr char nothrow_tag = 0;
 
-// mimalloc: of the calling thread, which alone may allocate from it.
-inline void* default_heap() {
-    static auto* const get = found<void*()>("mi_heap_get_default");
-    return get != nullptr ? get() : nullptr;
-}
-
 }  // namespace doors
