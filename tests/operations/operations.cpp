@@ -55,10 +55,10 @@ Tally run_generation(std::uint64_t seed, std::size_t threads, const Settings& se
 
 using unknot::AllocatorKind;
 
-// In the child of a fork the lock of tcmalloc_debug's queue of freed blocks may be owned for ever.
+// A child that was forked beside a walk hangs in its first own one, unless the shim gives it the lock back. And the
+// lock of tcmalloc_debug's queue of freed blocks may be owned for ever in a child.
 bool can_fork() {
-    const unknot::StatsPage* page = doors::statistics();
-    return page == nullptr || page->allocator != AllocatorKind::tcmalloc_debug;
+    return doors::is_protected() && doors::statistics()->allocator != AllocatorKind::tcmalloc_debug;
 }
 
 bool unwinds() {

@@ -45,6 +45,14 @@ TEST(Operations, hang_at_once_with_the_bare_allocator) {
     EXPECT_EQ(result.outcome, Outcome::hung) << describe(result) << '\n' << last_line(result.out) << result.err;
 }
 
+// The fuzzer itself asks nothing that deadlocks: where nothing unwinds inside malloc it runs without the shim.
+TEST(Operations, run_with_a_bare_allocator_that_does_not_unwind) {
+    for (const char* bare : {"", "libtcmalloc_minimal.so.4"}) {
+        const Result result = run({{fuzzer, "1", "3"}, {{"LD_PRELOAD", bare}}});
+        EXPECT_TRUE(result.succeeded()) << bare << ' ' << describe(result) << '\n' << last_line(result.out);
+    }
+}
+
 class Operations : public testing::TestWithParam<std::tuple<Allocator, bool>> {};
 
 TEST_P(Operations, run_behind_the_shim) {
