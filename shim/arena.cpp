@@ -8,17 +8,47 @@
 #include "shim/report.h"
 
 namespace unknot {
+
 namespace {
 
-// Keeps the compiler from moving the cursor's fields across the changes of `busy`. Enough for a signal handler on the
-// same thread, and nobody else reads a cursor.
-inline void fence() {
-    std::atomic_signal_fence(std::memory_order_seq_cst);
+// Bytes of the cursor's chunk that were handed out and that its own thread has not freed: others may have.
+std::uint32_t not_freed_here(const ArenaCursor& cursor) {
+    return static_cast<std::uint32_t>(cursor.next - (cursor.end - chunk_size)) - cursor.freed;
+}
+
+// Before `next` moves back.
+inline void note_dirty(ArenaCursor& cursor) {
+    if (cursor.dirty_end < cursor.next) cursor.dirty_end = cursor.next;
 }
 
 }  // namespace
 
+// The straight way: the next block of the cursor's chunk. Budget: with `deallocate` of the newest block, as many
+// instructions as an allocator's thread cache takes for the same.
 void* Arena::allocate(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
+    static_assert(sizeof(Block) == 16, "a payload is as aligned as its header");
+    // One comparison for nothing (0 - 1 is large) and for too much.
+    if (__builtin_expect(size - 1 >= small_limit || alignment > 16 || cursor.busy, 0)) {
+        return allocate_slow(cursor, size, alignment, fill);
+    }
+    cursor.busy = true;
+    fence();
+    // As a number: without a chunk there is nothing to point at.
+    const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(cursor.next) + sizeof(Block) + round_up(size, 16);
+    if (__builtin_expect(end > reinterpret_cast<std::uintptr_t>(cursor.end), 0)) {
+        return cut_slow(cursor, size, alignment, fill);
+    }
+    auto* block = reinterpret_cast<Block*>(cursor.next);
+    block->size = round_up(size, 16);
+    block->mark = block->live_mark(cookie());
+    cursor.next = block->end();
+    const bool dirty = block->start() < cursor.dirty_end;
+    fence();
+    cursor.busy = false;
+    return fill == Fill::zero && dirty ? memset(block->payload(), 0, size) : block->payload();
+}
+
+UNKNOT_COLD void* Arena::allocate_slow(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
     // An empty block would have no address of its own, and at the range's end it would lie outside.
     if (size == 0) size = 1;
     if (size > small_limit || alignment > small_limit || cursor.busy) {
@@ -26,42 +56,70 @@ void* Arena::allocate(ArenaCursor& cursor, std::size_t size, std::size_t alignme
     }
     cursor.busy = true;
     fence();
+    return cut_slow(cursor, size, alignment, fill);
+}
+
+// A block that wants another chunk, or a wider alignment. The cursor is busy, and is not when this returns.
+UNKNOT_COLD void* Arena::cut_slow(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
     Block* block = nullptr;
+    bool dirty = false;
     do {
-        if (cursor.chunk == 0) continue;
-        // Chunks are aligned to their size, so an offset is as aligned as its address.
-        const std::size_t payload = round_up(cursor.offset + sizeof(Block), alignment < 16 ? 16 : alignment);
-        const std::size_t end = round_up(payload + size, 16);
-        if (end > chunk_size) continue;
-        Region* region = region_.load(std::memory_order_relaxed);  // Relaxed: the cursor's chunk came from it.
-        block = reinterpret_cast<Block*>(region->start_of(cursor.chunk - 1) + payload) - 1;
-        block->size = end - payload;
-        block->chunk = cursor.chunk - 1;
-        block->mark = block->live_mark(region->cookie);
-        if (fill == Fill::zero && payload < cursor.dirty_end) memset(block->payload(), 0, size);
-        cursor.offset = static_cast<std::uint32_t>(end);
-        ++cursor.blocks;
-        ++cursor.block_delta;
-        cursor.byte_delta += static_cast<std::int64_t>(block->size);
+        if (cursor.end == nullptr) continue;
+        const std::uintptr_t earliest = reinterpret_cast<std::uintptr_t>(cursor.next) + sizeof(Block);
+        const std::size_t gap = round_up(earliest, alignment < 16 ? 16 : alignment) - earliest;
+        auto* place = reinterpret_cast<Block*>(cursor.next + gap);
+        char* end = place->payload() + round_up(size, 16);
+        if (end > cursor.end) continue;
+        if (gap != 0) {
+            // Headers lie one behind the other, so what alignment leaves out is a block too, freed from the start. Its
+            // mark fits nothing: whoever frees an address in there is told that it is none of a block.
+            auto* filler = reinterpret_cast<Block*>(cursor.next);
+            filler->size = gap - sizeof(Block);
+            filler->mark = 0;
+            cursor.freed += filler->footprint();
+            --cursor.block_delta;
+            cursor.byte_delta -= static_cast<std::int64_t>(filler->size);
+        }
+        block = place;
+        block->size = round_up(size, 16);
+        block->mark = block->live_mark(cookie());
+        dirty = block->start() < cursor.dirty_end;
+        cursor.next = end;
     } while (block == nullptr && refill(cursor));
     fence();
     cursor.busy = false;
-    return block != nullptr ? block->payload() : nullptr;
+    if (block == nullptr) return nullptr;
+    return fill == Fill::zero && dirty ? memset(block->payload(), 0, size) : block->payload();
+}
+
+// Adds the blocks that were cut since the last time to the cursor's sums. The cursor is busy.
+void Arena::count_cut(ArenaCursor& cursor) {
+    while (cursor.counted < cursor.next) {
+        const auto* block = reinterpret_cast<const Block*>(cursor.counted);
+        ++cursor.block_delta;
+        cursor.byte_delta += static_cast<std::int64_t>(block->size);
+        // A stray write into a header may cost the statistics, not the loop.
+        cursor.counted += sizeof(Block) + (block->size < chunk_size ? block->size : chunk_size);
+    }
+    cursor.counted = cursor.next;
 }
 
 // Empties the cursor's chunk in place if every block has come back, else retires it and takes another.
 bool Arena::refill(ArenaCursor& cursor) {
     Region* region = this->region();
     if (region == nullptr) return false;
-    if (cursor.chunk != 0) {
-        Chunk& chunk = region->chunks[cursor.chunk - 1];
+    if (cursor.end != nullptr) {
+        char* start = cursor.end - chunk_size;
+        Chunk& chunk = region->chunks[region->index_of(start)];
         // Acquire pairs with the release of the frees counted here: their last accesses lie before our reuse. Nobody
         // else can change the count once it says that all blocks have come back.
-        if (chunk.live.load(std::memory_order_acquire) == Chunk::owned - cursor.blocks && cursor.offset != 0) {
+        if (chunk.live.load(std::memory_order_acquire) == Chunk::owned - not_freed_here(cursor) &&
+            cursor.next != start) {
+            count_cut(cursor);
+            note_dirty(cursor);
             chunk.live.store(Chunk::owned, std::memory_order_relaxed);  // Relaxed: no block is out there to be freed.
-            cursor.dirty_end = cursor.dirty_end > cursor.offset ? cursor.dirty_end : cursor.offset;
-            cursor.offset = 0;
-            cursor.blocks = 0;
+            cursor.next = cursor.counted = start;
+            cursor.freed = 0;
             return true;
         }
         retire_chunk(cursor);
@@ -69,12 +127,13 @@ bool Arena::refill(ArenaCursor& cursor) {
     const std::int64_t index = take_span(0, chunk_size);
     if (index < 0) return false;
     Chunk& chunk = region->chunks[index];
+    char* start = region->start_of(static_cast<std::uint32_t>(index));
     chunk.live.store(Chunk::owned, std::memory_order_relaxed);  // Relaxed: no block is out there to be freed.
     chunk.state.store(ChunkState::bump, std::memory_order_relaxed);
-    cursor.dirty_end = chunk.dirty ? chunk_size : 0;
-    cursor.offset = 0;
-    cursor.blocks = 0;
-    cursor.chunk = static_cast<std::uint32_t>(index) + 1;
+    cursor.next = cursor.counted = start;
+    cursor.end = start + chunk_size;
+    cursor.dirty_end = chunk.dirty ? cursor.end : start;
+    cursor.freed = 0;
     chunk.dirty = true;
     return true;
 }
@@ -90,17 +149,17 @@ void Arena::retire(ArenaCursor& cursor) {
     cursor.busy = false;
 }
 
-// The cursor is busy: a handler that cut one more block between our look at `blocks` and the subtraction would leave
-// a live block uncounted.
+// The cursor is busy: a handler that cut one more block between our look at it and the subtraction would leave a live
+// block uncounted.
 void Arena::retire_chunk(ArenaCursor& cursor) {
-    if (cursor.chunk == 0) return;
-    const std::uint32_t index = cursor.chunk - 1;
-    const std::uint32_t not_handed_out = Chunk::owned - cursor.blocks;
-    cursor.chunk = 0;
+    if (cursor.end == nullptr) return;
+    count_cut(cursor);
+    Region* region = region_.load(std::memory_order_relaxed);  // Relaxed: the cursor's chunk came from it.
+    const std::uint32_t index = region->index_of(cursor.end - chunk_size);
+    const std::uint32_t not_handed_out = Chunk::owned - not_freed_here(cursor);
+    cursor.next = cursor.end = cursor.counted = cursor.dirty_end = nullptr;
     // Release: our writes to the chunk lie before its reuse. Acquire: if we are the last, so do everybody's.
-    if (region_.load(std::memory_order_relaxed)
-            ->chunks[index]
-            .live.fetch_sub(not_handed_out, std::memory_order_acq_rel) == not_handed_out) {
+    if (region->chunks[index].live.fetch_sub(not_handed_out, std::memory_order_acq_rel) == not_handed_out) {
         recycle(index);
     }
 }
@@ -124,13 +183,13 @@ void* Arena::allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t a
         round_up(reinterpret_cast<std::uintptr_t>(start) + sizeof(Block), alignment < 16 ? 16 : alignment);
     auto* block = reinterpret_cast<Block*>(payload) - 1;
     block->size = round_up(size, 16);
-    block->chunk = index;
-    block->mark = block->live_mark(region->cookie);
+    block->mark = block->live_mark(cookie());
     if (fill == Fill::zero && chunk.dirty) memset(block->payload(), 0, size);
     chunk.dirty = true;
     chunk.live.store(1, std::memory_order_relaxed);  // Relaxed: the block travels to its freer with all this.
     chunk.state.store(ChunkState::large, std::memory_order_relaxed);
     if (const std::uint32_t header = region->index_of(block); header != index) {
+        region->chunks[header].next.store(index, std::memory_order_relaxed);
         region->chunks[header].state.store(ChunkState::inside, std::memory_order_relaxed);
     }
     count(stats_.large_blocks);
@@ -154,58 +213,82 @@ Arena::Block* Arena::checked(void* p, const char* operation) const {
         report::not_a_block(p, operation);
     }
     if (state == ChunkState::left) report::double_free(p, 0, operation);
-    const bool was_freed = block->mark == block->freed_mark(region->cookie);
+    // Relaxed: as above. Atomic, because somebody else may be freeing it, rightfully or not.
+    const std::uint64_t mark = std::atomic_ref(block->mark).load(std::memory_order_relaxed);
+    const bool was_freed = mark == block->freed_mark(cookie());
     if (state == ChunkState::listed) report::double_free(p, was_freed ? block->size : 0, operation);
-    if (block->mark == block->live_mark(region->cookie)) return block;
+    if (mark == block->live_mark(cookie())) return block;
     if (was_freed) report::double_free(p, block->size, operation);
     report::not_a_block(p, operation);
 }
 
+// The straight way: the cursor's newest block goes back as it came, by moving `next`. What the cursor says counts only
+// once it is busy: before that a signal handler may move it on to another chunk. Whatever else `p` is, is told apart in
+// `checked`; here nothing is read from it that does not lie in the cursor's own chunk.
 void Arena::deallocate(ArenaCursor& cursor, void* p) {
-    Block* block = checked(p, "free");
-    Region* region = region_.load(std::memory_order_relaxed);
-    const std::uint32_t index = block->chunk;
-    Chunk& chunk = region->chunks[index];
-    const auto bytes = static_cast<std::int64_t>(block->size);
-    const bool small = chunk.state.load(std::memory_order_relaxed) == ChunkState::bump;
-    if (small && take_back_newest(cursor, block)) return;
-    // One of two threads that free the same block at the same time finds the mark changed. Relaxed: the count below
-    // orders the accesses to the block.
-    std::uint32_t live = block->live_mark(region->cookie);
-    if (!std::atomic_ref(block->mark).compare_exchange_strong(live, ~live, std::memory_order_relaxed)) {
-        report::double_free(p, static_cast<std::size_t>(bytes), "free");
+    if (__builtin_expect(cursor.busy, 0)) return give_back(cursor, p);
+    cursor.busy = true;
+    fence();
+    Block* block = static_cast<Block*>(p) - 1;
+    if (!is_in_chunk(cursor, block->start()) || block->end() != cursor.next ||
+        block->mark != block->live_mark(cookie())) {
+        cursor.busy = false;
+        return give_back(cursor, p);
     }
-    note(cursor, -1, -bytes);
-    if (!small) {
-        if (const std::uint32_t header = region->index_of(block); header != index) {
-            region->chunks[header].state.store(ChunkState::left, std::memory_order_relaxed);
-        }
-    }
-    // Release: our last accesses to the block lie before its reuse. Acquire: if this is the last block, so do
-    // everybody's (invariant 1).
-    if (chunk.live.fetch_sub(1, std::memory_order_acq_rel) == 1) recycle(index);
+    note_dirty(cursor);
+    block->mark = ~block->mark;
+    cursor.next = block->start();
+    if (__builtin_expect(cursor.counted > cursor.next, 0)) uncount_newest(cursor);
+    fence();
+    cursor.busy = false;
 }
 
-// The cursor's newest block goes back as it came, by moving the offset. What the cursor says counts only once it is
-// busy: before that a signal handler may move it on to another chunk.
-bool Arena::take_back_newest(ArenaCursor& cursor, Block* block) {
+// The block that starts at `next`, and was just taken back, stands in the cursor's sums. The cursor is busy.
+UNKNOT_COLD void Arena::uncount_newest(ArenaCursor& cursor) {
+    --cursor.block_delta;
+    cursor.byte_delta -= static_cast<std::int64_t>(reinterpret_cast<const Block*>(cursor.next)->size);
+    cursor.counted = cursor.next;
+}
+
+void Arena::give_back(ArenaCursor& cursor, void* p) {
+    Block* block = checked(p, "free");
+    Region* region = region_.load(std::memory_order_relaxed);
+    const std::uint32_t header = region->index_of(block);
+    const ChunkState state = region->chunks[header].state.load(std::memory_order_relaxed);
+    const std::uint64_t bytes = block->size;
+    // One of two threads that free the same block at the same time finds the mark changed. Relaxed: the count below
+    // orders the accesses to the block.
+    std::uint64_t live = block->live_mark(cookie());
+    if (!std::atomic_ref(block->mark).compare_exchange_strong(live, ~live, std::memory_order_relaxed)) {
+        report::double_free(p, bytes, "free");
+    }
+    if (state == ChunkState::bump && free_here(cursor, block)) return;
+    note(cursor, -1, -static_cast<std::int64_t>(bytes));
+    std::uint32_t index = header;
+    if (state == ChunkState::inside) {
+        index = region->chunks[header].next.load(std::memory_order_relaxed);
+        region->chunks[header].state.store(ChunkState::left, std::memory_order_relaxed);
+    }
+    const std::uint32_t share = state == ChunkState::bump ? block->footprint() : 1;
+    // Release: our last accesses to the block lie before its reuse. Acquire: if this is the last block, so do
+    // everybody's (invariant 1).
+    if (region->chunks[index].live.fetch_sub(share, std::memory_order_acq_rel) == share) recycle(index);
+}
+
+// A block of the cursor's own chunk: its thread keeps the count until the chunk is emptied or retired.
+bool Arena::free_here(ArenaCursor& cursor, Block* block) {
     if (cursor.busy) return false;
     cursor.busy = true;
     fence();
-    Region* region = region_.load(std::memory_order_relaxed);
-    char* start = region->start_of(block->chunk);
-    const bool newest = cursor.chunk == block->chunk + 1 && block->end() == start + cursor.offset;
-    if (newest) {
-        cursor.dirty_end = cursor.dirty_end > cursor.offset ? cursor.dirty_end : cursor.offset;
-        cursor.offset = static_cast<std::uint32_t>(reinterpret_cast<char*>(block) - start);
-        --cursor.blocks;
+    const bool here = is_in_chunk(cursor, block->start());
+    if (here) {
+        cursor.freed += block->footprint();
         --cursor.block_delta;
         cursor.byte_delta -= static_cast<std::int64_t>(block->size);
-        block->mark = block->freed_mark(region->cookie);
     }
     fence();
     cursor.busy = false;
-    return newest;
+    return here;
 }
 
 std::size_t Arena::usable_size(const void* p) const {
@@ -214,23 +297,28 @@ std::size_t Arena::usable_size(const void* p) const {
 
 bool Arena::resize_in_place(ArenaCursor& cursor, void* p, std::size_t size) {
     Block* block = checked(p, "realloc");
-    Region* region = region_.load(std::memory_order_relaxed);
     const std::size_t before = block->size;
     if (size > (chunk_size << (span_classes - 1))) return false;
     const std::size_t wanted = size == 0 ? 16 : round_up(size, 16);
-    const bool large = region->chunks[block->chunk].state.load(std::memory_order_relaxed) == ChunkState::large;
-    if (!(large ? resize_large(block, wanted) : resize_newest(cursor, block, wanted))) return size <= before;
-    note(cursor, 0, static_cast<std::int64_t>(wanted) - static_cast<std::int64_t>(before));
+    Region* region = region_.load(std::memory_order_relaxed);
+    const bool small =
+        region->chunks[region->index_of(block)].state.load(std::memory_order_relaxed) == ChunkState::bump;
+    if (!(small ? resize_newest(cursor, block, wanted) : resize_large(block, wanted))) return size <= before;
+    if (!small) note(cursor, 0, static_cast<std::int64_t>(wanted) - static_cast<std::int64_t>(before));
     return true;
 }
 
 // The caller holds the only block of the span, so the span is the caller's alone.
 bool Arena::resize_large(Block* block, std::size_t wanted) {
     Region* region = region_.load(std::memory_order_relaxed);
-    Chunk& chunk = region->chunks[block->chunk];
-    char* start = region->start_of(block->chunk);
+    std::uint32_t index = region->index_of(block);
+    if (region->chunks[index].state.load(std::memory_order_relaxed) == ChunkState::inside) {
+        index = region->chunks[index].next.load(std::memory_order_relaxed);
+    }
+    Chunk& chunk = region->chunks[index];
+    char* start = region->start_of(index);
     const std::size_t span = chunk_size << chunk.span_class;
-    const auto offset = static_cast<std::size_t>(static_cast<char*>(block->payload()) - start);
+    const auto offset = static_cast<std::size_t>(block->payload() - start);
     if (offset + wanted > span) return false;
     const std::size_t used = std::size_t{chunk.used_kib} << 10;
     const std::size_t end = round_up(offset + wanted, 4096);
@@ -241,7 +329,7 @@ bool Arena::resize_large(Block* block, std::size_t wanted) {
     if (needed < used) discharge(used - needed);
     chunk.used_kib = static_cast<std::uint32_t>(needed >> 10);
     block->size = wanted;
-    block->mark = block->live_mark(region->cookie);
+    block->mark = block->live_mark(cookie());
     return true;
 }
 
@@ -249,15 +337,16 @@ bool Arena::resize_newest(ArenaCursor& cursor, Block* block, std::size_t wanted)
     if (cursor.busy) return false;
     cursor.busy = true;
     fence();
-    Region* region = region_.load(std::memory_order_relaxed);
-    char* start = region->start_of(block->chunk);
-    const auto end = static_cast<std::size_t>(static_cast<char*>(block->payload()) - start) + wanted;
-    const bool fits = cursor.chunk == block->chunk + 1 && block->end() == start + cursor.offset && end <= chunk_size;
+    const bool fits = is_in_chunk(cursor, block->start()) && block->end() == cursor.next &&
+                      wanted <= static_cast<std::size_t>(cursor.end - block->payload());
     if (fits) {
-        cursor.dirty_end = cursor.dirty_end > cursor.offset ? cursor.dirty_end : cursor.offset;
-        cursor.offset = static_cast<std::uint32_t>(end);
+        note_dirty(cursor);
+        const bool counted = cursor.counted > block->start();
+        if (counted) cursor.byte_delta += static_cast<std::int64_t>(wanted) - static_cast<std::int64_t>(block->size);
+        cursor.next = block->payload() + wanted;
+        if (counted) cursor.counted = cursor.next;
         block->size = wanted;
-        block->mark = block->live_mark(region->cookie);
+        block->mark = block->live_mark(cookie());
     }
     fence();
     cursor.busy = false;
@@ -279,10 +368,17 @@ void Arena::note(ArenaCursor& cursor, std::int32_t blocks, std::int64_t bytes) {
 }
 
 void Arena::publish(ArenaCursor& cursor) {
+    if (cursor.counted == cursor.next && cursor.block_delta == 0 && cursor.byte_delta == 0) return;
+    if (cursor.busy) return;
+    cursor.busy = true;
+    fence();
+    count_cut(cursor);
     const std::int32_t blocks = cursor.block_delta;
     const std::int64_t bytes = cursor.byte_delta;
-    if (blocks == 0 && bytes == 0) return;
-    note(cursor, -blocks, -bytes);
+    cursor.block_delta = 0;
+    cursor.byte_delta = 0;
+    fence();
+    cursor.busy = false;
     // Two's complement: adding a negative delta to the unsigned counter subtracts.
     count(stats_.arena_live_blocks, static_cast<std::uint64_t>(std::int64_t{blocks}));
     count(stats_.arena_live_bytes, static_cast<std::uint64_t>(bytes));

@@ -19,15 +19,17 @@
 
 namespace unknot {
 
-// What one thread needs to cut blocks without asking anybody. Zero is the empty state.
+// What one thread needs to cut blocks without asking anybody. Zero is the empty state. Cutting a block moves `next` and
+// nothing else: the sums for the statistics are made up later from the headers, which lie one behind the other.
 struct ArenaCursor {
-    std::uint32_t chunk;       // index + 1; 0: none
-    std::uint32_t offset;      // the next free byte in the chunk
-    std::uint32_t blocks;      // handed out from this chunk and not rolled back
-    std::uint32_t dirty_end;   // bytes of the chunk below this may be non-zero
+    char* next;                // the next free byte of the chunk
+    char* end;                 // of the chunk; nullptr: there is none
+    char* counted;             // blocks below this are in the sums below
+    char* dirty_end;           // bytes of the chunk below this may be non-zero
+    std::uint32_t freed;       // bytes of the chunk that this thread itself has freed, headers included
     std::int32_t block_delta;  // live blocks not yet in the statistics
-    volatile bool busy;        // this thread is in the middle of changing the fields above
     std::int64_t byte_delta;   // live bytes not yet in the statistics
+    volatile bool busy;        // this thread is in the middle of changing the fields above
 };
 
 enum class Fill : std::uint8_t { as_is, zero };
@@ -80,7 +82,9 @@ class Arena {
     Region* region();
     Region* reserve();
     Region* publish_region(void* memory, std::size_t bytes, bool writable);
+    void* allocate_slow(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill);
     void* allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill);
+    void* cut_slow(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill);
     bool refill(ArenaCursor& cursor);
     std::int64_t take_span(unsigned span_class, std::size_t bytes);
     std::int64_t advance_frontier(unsigned span_class);
@@ -89,11 +93,15 @@ class Arena {
     void discharge(std::size_t bytes);
     void recycle(std::uint32_t index);
     void cool(std::uint32_t index);
-    bool take_back_newest(ArenaCursor& cursor, Block* block);
+    void give_back(ArenaCursor& cursor, void* p);
+    bool free_here(ArenaCursor& cursor, Block* block);
+    void count_cut(ArenaCursor& cursor);
+    void uncount_newest(ArenaCursor& cursor);
     bool resize_newest(ArenaCursor& cursor, Block* block, std::size_t wanted);
     bool resize_large(Block* block, std::size_t wanted);
     void retire_chunk(ArenaCursor& cursor);
     Block* checked(void* p, const char* operation) const;
+    std::uint64_t cookie() const { return cookie_.load(std::memory_order_relaxed); }  // Relaxed: as in contains.
     void note(ArenaCursor& cursor, std::int32_t blocks, std::int64_t bytes);
 
     // The range, its start negated: adding is one instruction less than subtracting on the hot path. Until it is
@@ -101,6 +109,7 @@ class Arena {
     // inside whatever this says: the two may be seen in any order.
     std::atomic<std::uintptr_t> minus_base_{std::uintptr_t{1} << 63};
     std::atomic<std::size_t> size_{0};
+    std::atomic<std::uint64_t> cookie_{0};  // this process's share of the marks in the headers
 
     StatsPage& stats_;
     std::atomic<std::size_t> limit_{default_limit};

@@ -16,31 +16,43 @@ inline unsigned class_of(std::size_t bytes) {
     return bytes <= chunk_size ? 0 : static_cast<unsigned>(std::bit_width((bytes - 1) / chunk_size));
 }
 
+// Keeps the compiler from moving the cursor's fields across the changes of `busy`. Enough for a signal handler on the
+// same thread, and nobody else reads a cursor.
+inline void fence() {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
 // The header before every payload. `mark` binds it to its place, its size and this process: a stray write, a foreign
-// pointer or a stale header goes unnoticed once in 2^31.
+// pointer or a header that was copied does not fit. Exclusive or is enough: what is kept out is accident, not malice.
 struct Arena::Block {
-    std::uint64_t size;   // usable bytes of the payload
-    std::uint32_t chunk;  // the first chunk of the span
-    std::uint32_t mark;
+    std::uint64_t size;  // usable bytes of the payload
+    std::uint64_t mark;
 
-    void* payload() { return this + 1; }
-    char* end() { return static_cast<char*>(payload()) + size; }
+    char* payload() { return reinterpret_cast<char*>(this + 1); }
+    char* start() { return reinterpret_cast<char*>(this); }
+    char* end() { return payload() + size; }
+    std::uint32_t footprint() const { return static_cast<std::uint32_t>(sizeof(Block) + size); }  // of a small one
 
-    std::uint32_t live_mark(std::uint64_t cookie) const {
-        std::uint64_t mixed = (reinterpret_cast<std::uintptr_t>(this) ^ cookie) + size * 0x9e3779b97f4a7c15u;
-        mixed = (mixed ^ (mixed >> 29) ^ chunk) * 0xbf58476d1ce4e5b9u;
-        return static_cast<std::uint32_t>(mixed >> 32) | 1u;  // never 0: fresh pages are no header
+    std::uint64_t live_mark(std::uint64_t cookie) const {
+        return reinterpret_cast<std::uintptr_t>(this) ^ size ^ cookie;
     }
-    std::uint32_t freed_mark(std::uint64_t cookie) const { return ~live_mark(cookie); }
+    std::uint64_t freed_mark(std::uint64_t cookie) const { return ~live_mark(cookie); }
 };
+
+// Does a header at `block` lie in the cursor's chunk, as aligned as headers are? One comparison: what is not a multiple
+// of 16 ends up in the upper bits. Without a chunk nothing does.
+inline bool is_in_chunk(const ArenaCursor& cursor, const char* block) {
+    const std::uintptr_t behind =
+        reinterpret_cast<std::uintptr_t>(cursor.end) - reinterpret_cast<std::uintptr_t>(block);
+    return std::rotr(behind - 16, 4) < chunk_size / 16;
+}
 
 // Lies at the start of the reservation; the chunks' metadata follows it.
 struct Arena::Region {
     char* spans;
     std::size_t bytes;
     std::uint32_t chunk_count;
-    bool writable;  // from the start, without commit: the static reserve
-    std::uint64_t cookie;
+    bool writable;    // from the start, without commit: the static reserve
     Chunk chunks[1];  // chunk_count of them
 
     char* start_of(std::uint32_t index) const { return spans + std::size_t{index} * chunk_size; }

@@ -70,9 +70,9 @@ Arena::Region* Arena::publish_region(void* memory, std::size_t bytes, bool writa
     fresh->bytes = bytes;
     fresh->chunk_count = static_cast<std::uint32_t>((first + bytes - spans) / chunk_size);
     fresh->writable = writable;
-    if (const auto* random = reinterpret_cast<const char*>(getauxval(AT_RANDOM))) {
-        memcpy(&fresh->cookie, random, sizeof fresh->cookie);
-    }
+    std::uint64_t cookie = 0;
+    if (const auto* random = reinterpret_cast<const char*>(getauxval(AT_RANDOM)))
+        memcpy(&cookie, random, sizeof cookie);
     Region* winner = nullptr;
     // Release publishes the fields above; acquire on failure shows the winner's.
     if (claimed_.compare_exchange_strong(winner, fresh, std::memory_order_acq_rel, std::memory_order_acquire)) {
@@ -82,6 +82,7 @@ Arena::Region* Arena::publish_region(void* memory, std::size_t bytes, bool writa
     // even when the winner is stopped here or is missing in the child of a fork.
     minus_base_.store(0 - reinterpret_cast<std::uintptr_t>(winner), std::memory_order_relaxed);
     size_.store(winner->bytes, std::memory_order_relaxed);
+    cookie_.store(cookie, std::memory_order_relaxed);
     if (winner->writable) metadata_ready_.store(winner->chunk_count, std::memory_order_relaxed);
     set(stats_.arena_reserved, winner->bytes);
     // Release: whoever finds the region here finds the range and the region's fields too.

@@ -6,9 +6,10 @@
 // holds the span alone: its owner while it is handed out and not yet retired, the one thread that recycles it, or the
 // one thread that took it from the frontier or a free list.
 //
-// (1) live starts at `owned` (large spans: at 1). Freeing a block subtracts 1. Retiring subtracts `owned` minus the
-//     number of blocks handed out. So live == 0 is reached once, only after retirement, and exactly one thread sees
-//     its own subtraction reach it: that thread recycles the span.
+// (1) live counts bytes of blocks, headers included, and starts at `owned`; a large span holds one block and starts at
+//     1. Freeing a block subtracts its share, except that the chunk's owner keeps its own frees to itself until it
+//     retires the chunk, which subtracts `owned` minus what it handed out and did not free. So live == 0 is reached
+//     once, only after retirement, and exactly one thread sees its own subtraction reach it: that thread recycles.
 // (2) A span is in a list only between recycle (or a failed commit) and the pop that takes it, so no block of a
 //     listed span is in anybody's hands.
 // (3) Metadata is never unmapped: reading a stale index is safe, acting on it is stopped by the list's generation.
@@ -36,8 +37,9 @@ struct Chunk {
     static constexpr std::uint32_t owned = 1u << 30;
 
     std::atomic<std::uint32_t> live;
-    std::atomic<std::uint32_t> next;  // the following span in the free list: index + 1, 0 at the end
-    std::uint32_t used_kib;           // what the span is charged with, in KiB; 0: it holds no pages
+    // The following span in the free list: index + 1, 0 at the end. Where `state` is inside: the span's first chunk.
+    std::atomic<std::uint32_t> next;
+    std::uint32_t used_kib;  // what the span is charged with, in KiB; 0: it holds no pages
     std::uint8_t span_class;
     std::atomic<ChunkState> state;
     bool dirty;      // may hold something else than zeroes

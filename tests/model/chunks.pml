@@ -2,7 +2,9 @@
 // The life of a chunk as in shim/arena.cpp and shim/chunk.h: blocks are cut by the owner of the cursor and freed by
 // anyone; a chunk is reset in place, or retired by subtracting the bias, recycled by the one subtraction that reaches 0,
 // listed under a new generation, popped and reused. Two producers, two freers, three chunks, every interleaving of the
-// atomic steps. What only the owner of a span can see goes in one step with the operation that gave it the span.
+// atomic steps. What only the owner of a span can see goes in one step with the operation that gave it the span. All
+// blocks have one size, so counting blocks stands for counting bytes. A producer frees blocks of its own chunk too: the
+// newest one by moving its offset back, others by keeping the count to itself.
 //
 // Checked: no block is handed out twice, no chunk is recycled while a block of it is live or while somebody cuts from
 // it, no span is in two hands, none is lost.
@@ -109,23 +111,24 @@ inline retire() {
 #ifdef NO_BIAS
         live[chunk - 1] = 0 // forgets the blocks that are still to come back
 #else
-        live[chunk - 1] = before - (BIAS - offset)
+        live[chunk - 1] = before - (BIAS - (offset - freed))
 #endif
     }
     if
 #ifdef NO_BIAS
     :: before != 0 -> recycle(chunk - 1)
 #else
-    :: before == BIAS - offset -> recycle(chunk - 1)
+    :: before == BIAS - (offset - freed) -> recycle(chunk - 1)
 #endif
     :: else
     fi;
-    atomic { before = 0; chunk = 0 }
+    atomic { before = 0; chunk = 0; freed = 0 }
 }
 
 proctype producer() {
     byte chunk;  // index + 1, as in ArenaCursor
     byte offset; // blocks cut since the last reset
+    byte freed;  // of them, freed by this producer itself
     byte cuts, first, generation, after, before;
 
     do
@@ -135,9 +138,10 @@ proctype producer() {
        :: chunk != 0 && offset == PER_CHUNK -> // Arena::refill
           if
 #ifdef RESET_LIVE
-          :: live[chunk - 1] <= BIAS -> live[chunk - 1] = BIAS; offset = 0
+          :: live[chunk - 1] <= BIAS -> live[chunk - 1] = BIAS; offset = 0; freed = 0
 #else
-          :: live[chunk - 1] == BIAS - offset -> live[chunk - 1] = BIAS; offset = 0 // every block has come back
+          :: live[chunk - 1] == BIAS - (offset - freed) -> // every block has come back
+             live[chunk - 1] = BIAS; offset = 0; freed = 0
 #endif
           :: else -> retire(); take_span()
           fi
@@ -155,6 +159,13 @@ proctype producer() {
            fi;
            cuts++
        }
+       if // Arena::deallocate and Arena::free_here
+       :: atomic { chunk != 0 && offset > 0 && in_hands[(chunk - 1) * PER_CHUNK + offset - 1] ->
+              in_hands[(chunk - 1) * PER_CHUNK + offset - 1] = false; offset-- }
+       :: atomic { chunk != 0 && in_hands[(chunk - 1) * PER_CHUNK] ->
+              in_hands[(chunk - 1) * PER_CHUNK] = false; freed++ }
+       :: skip
+       fi
     od;
     if // the thread ends
     :: chunk != 0 -> retire()

@@ -240,8 +240,8 @@ void use_the_arena() {
 
 // Leaves the chunk, and takes as much of the next one as the interrupted thread had of its own.
 void move_to_the_same_place_in_another_chunk() {
-    const std::uint32_t chunk = world->fresh.cursor.chunk;
-    for (int i = 0; i < 8 && world->fresh.cursor.chunk == chunk; ++i) world->allocate_and_own(16000);
+    const char* chunk = world->fresh.cursor.end;
+    for (int i = 0; i < 8 && world->fresh.cursor.end == chunk; ++i) world->allocate_and_own(16000);
     if (world->fresh.cursor.busy) return;
     world->fresh.arena.retire(world->fresh.cursor);
     world->allocate_and_own(64);
