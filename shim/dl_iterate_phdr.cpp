@@ -55,12 +55,35 @@ bool keeps_snapshot() {
            loader_locks.write_lock != nullptr;
 }
 
+// The walk that has just ended, by code outside the allocator, went without a call of ours: the next one from there is
+// plain. In an order that a signal handler's walk in between cannot mix up.
+void learn_plain_walk(ThreadState& thread, const void* caller) {
+    if (!keeps_snapshot() || !snapshot_is_current()) return;
+    PlainWalk& plain = thread.plain_walk;
+    plain.caller = nullptr;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    plain.adds = __atomic_load_n(loader_version.adds, __ATOMIC_RELAXED);  // Relaxed, both: as in is_plain_walk.
+    plain.loaded = __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    plain.caller = caller;
+}
+
+// Relaxed: they change under the loader's write lock. Whoever does not own it gets an answer that may be old as soon as
+// it is there, and then the snapshot is outdated for the length of this walk, as after every look of ours.
+bool is_plain_walk(const ThreadState& thread, const void* caller) {
+    const PlainWalk& plain = thread.plain_walk;
+    return plain.caller == caller && contended.load(std::memory_order_relaxed) != thread.id &&
+           __atomic_load_n(loader_version.adds, __ATOMIC_RELAXED) == plain.adds &&
+           __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED) == plain.loaded;
+}
+
 // libc's walk. `holding`: this thread has taken the write lock for it.
 int walk_for_real(ThreadState& thread, InnerCode caller, Callback callback, void* data, bool holding = false) {
     begin_walk(thread, __builtin_frame_address(0), caller);
     int result = 0;
-    // Nothing to do at the first call while the snapshot is exact. A library that comes in before libc has the lock leaves
-    // it outdated for the length of this walk: walks from inside the allocator are then served what is still there.
+    // Nothing to do at the first call while the snapshot is exact. A library that comes in before libc has the lock
+    // leaves it outdated for the length of this walk: walks from inside the allocator are then served what is still
+    // there.
     if (holding || (keeps_snapshot() && !snapshot_is_current())) {
         FirstCall first{.callback = callback, .data = data, .holding = holding};
         result = real_allocator.dl_iterate_phdr(FirstCall::call, &first);
@@ -108,8 +131,8 @@ int walk_without_waiting(ThreadState& thread, InnerCode caller, Callback callbac
     return result;
 }
 
-// What code asks for this walk? Remembered for the next walk of this thread, in an order that a signal handler's walk in
-// between cannot mix up. An unwinder that was loaded after the last snapshot is told by its name.
+// What code asks for this walk? Remembered for the next walk of this thread, in an order that a signal handler's walk
+// in between cannot mix up. An unwinder that was loaded after the last snapshot is told by its name.
 InnerCode code_of(ThreadState& thread, const void* caller) {
     WalkCaller& last = thread.last_walk_caller;
     const std::uint32_t generation = inner_code_generation();
@@ -135,9 +158,7 @@ bool may_be_inside_allocator(InnerCode code) {
     return code == InnerCode::allocator || code == InnerCode::unwinder || code == InnerCode::throwing;
 }
 
-}  // namespace
-
-extern "C" UNKNOT_EXPORT int dl_iterate_phdr(Callback callback, void* data) {
+UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data) {
     ThreadState& thread = thread_state;
     const RealAllocator& real = thread.id == nobody ? ask_real() : real_allocator;
     if (settings.mode != Mode::protect && settings.mode != Mode::observe) return real.dl_iterate_phdr(callback, data);
@@ -150,7 +171,24 @@ extern "C" UNKNOT_EXPORT int dl_iterate_phdr(Callback callback, void* data) {
     if (keeps_snapshot() && may_be_inside_allocator(caller)) {
         return walk_without_waiting(thread, caller, callback, data);
     }
-    return walk_for_real(thread, caller, callback, data);
+    const std::uint32_t calls = thread.slow_calls;
+    const int result = walk_for_real(thread, caller, callback, data);
+    if (caller == InnerCode::none && thread.slow_calls == calls) learn_plain_walk(thread, return_address);
+    return result;
+}
+
+}  // namespace
+
+// A storm of walks that allocate nothing passes here with a mark and a jump. Nothing is done at such a walk's end: the
+// mark sends the thread's next allocation the slow way, and the owner word says there that the walk is over.
+extern "C" UNKNOT_EXPORT int dl_iterate_phdr(Callback callback, void* data) {
+    ThreadState& thread = thread_state;
+    if (!is_plain_walk(thread, UNKNOT_CALLER) || thread.unpublished_walks == walks_per_publication - 1) {
+        return dl_iterate_phdr_slow(callback, data);
+    }
+    ++thread.unpublished_walks;
+    thread.watched = &thread.id;
+    return real_allocator.dl_iterate_phdr(callback, data);
 }
 
 }  // namespace unknot

@@ -13,6 +13,8 @@
 
 namespace unknot {
 
+constinit LoaderVersion loader_version;
+
 namespace {
 
 constexpr std::size_t slots = 6;
@@ -44,13 +46,6 @@ constinit std::atomic<int> current{no_slot};
 // (recursive) write lock too, and must not fill the same slot.
 constinit std::atomic<bool> refreshing{false};
 
-// The loader's own counters (struct rtld_global): _dl_load_adds, and _ns_nloaded of the first namespace.
-struct Version {
-    const std::uint64_t* adds = nullptr;
-    const std::uint32_t* loaded = nullptr;
-};
-constinit Version version;
-
 std::size_t bytes_of(const dl_phdr_info& info) {
     return sizeof(Entry) + info.dlpi_phnum * sizeof(ElfW(Phdr)) + ((strlen(info.dlpi_name) + 8) & ~std::size_t{7});
 }
@@ -73,9 +68,9 @@ bool is_up_to_date(const Measure& seen) {
 // Do the loader's counters say that nothing has changed since this snapshot was taken? Relaxed: they change under the
 // loader's write lock, so whoever does not own it gets an answer that may be old as soon as it is there.
 bool is_exact(const Slot& taken) {
-    if (version.adds == nullptr) return false;
-    return __atomic_load_n(version.adds, __ATOMIC_RELAXED) == taken.adds.load(std::memory_order_relaxed) &&
-           __atomic_load_n(version.loaded, __ATOMIC_RELAXED) == taken.objects.load(std::memory_order_relaxed);
+    if (loader_version.adds == nullptr) return false;
+    return __atomic_load_n(loader_version.adds, __ATOMIC_RELAXED) == taken.adds.load(std::memory_order_relaxed) &&
+           __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED) == taken.objects.load(std::memory_order_relaxed);
 }
 
 Slot* unread_slot(std::size_t bytes) {
@@ -198,7 +193,7 @@ void find_version_words() {
     const auto* first = static_cast<const FirstNamespace*>(loader_locks.rtld_global);
     const bool found = *adds == seen.adds && first->loaded == _r_debug.r_map && first->count == seen.objects &&
                        seen.adds - seen.subs == seen.objects;
-    if (found) version = {.adds = adds, .loaded = &first->count};
+    if (found) loader_version = {.adds = adds, .loaded = &first->count};
 }
 
 void refresh_snapshot() {

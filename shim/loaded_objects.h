@@ -29,8 +29,16 @@
 
 namespace [[gnu::visibility("hidden")]] unknot {
 
-// Finds the loader's own counters of loaded objects, by value: while they match the snapshot's, it is exact. Where they
-// are not found the snapshot counts as outdated always.
+// The loader's own counters (struct rtld_global): _dl_load_adds, and _ns_nloaded of the first namespace. Together they
+// name one list of objects: what is unloaded lowers the second, what is loaded raises the first.
+struct LoaderVersion {
+    const std::uint64_t* adds = nullptr;
+    const std::uint32_t* loaded = nullptr;
+};
+extern constinit LoaderVersion loader_version;
+
+// Finds the counters, by value: while they match the snapshot's, it is exact. Where they are not found the snapshot
+// counts as outdated always.
 void find_version_words();
 
 // Takes a new snapshot if the loaded objects have changed since the last one. Walks for real, so it may wait for the

@@ -17,19 +17,14 @@ namespace unknot {
 constinit Arena arena{unknot_stats};
 constinit Settings settings;
 constinit bool realloc_zero_frees = true;
+constinit std::atomic<int> contended{nobody};
 
 namespace {
 
 constinit std::atomic<bool> hot_path_open{false};
 constinit DeferredFrees deferred_frees;
-// The last thread that diverted or deferred inside a walk that is not over, and the last owner of the write lock whom
-// an allocator's walk would have waited for. Relaxed everywhere: for the statistics, and every walk ends by clearing
-// its own.
+// The last thread that diverted or deferred inside a walk that is not over. As `contended`.
 constinit std::atomic<int> diverting{nobody};
-constinit std::atomic<int> contended{nobody};
-
-// Walks are counted in TLS and published in batches: a storm of walks would fight for the counter's line.
-constexpr std::uint32_t walks_per_publication = 256;
 
 // What this thread compares its id with while nothing special is going on.
 const int* quiet_word() {
@@ -68,18 +63,6 @@ ThreadState& enter() {
     return thread;
 }
 
-// This thread owns no loader lock: catch up with what waits, and go back to the quiet word.
-void settle(ThreadState& thread, const void* caller) {
-    if (thread.drain == Drain::at_once || (thread.drain == Drain::careful && !is_inner_code(caller))) {
-        KeepErrno keep;
-        drain(thread);
-    }
-    // Relaxed: a thread that still sees `false` goes the slow way once more.
-    if (thread.walks == 0 && thread.drain == Drain::nothing && hot_path_open.load(std::memory_order_relaxed)) {
-        thread.watched = quiet_word();
-    }
-}
-
 // Between walks nobody waits for exact sums; inside a walk they are published at its end.
 void publish(ThreadState& thread) {
     if (thread.walks == 0) arena.publish(thread.cursor);
@@ -92,10 +75,31 @@ void clear_contention(const ThreadState& thread, std::uint64_t* counter) {
         count(*counter);
 }
 
-void note_diverting(const ThreadState& thread) {
-    if (thread.walks == 0) return;
+// The walk that this thread may have been in is over.
+void forget_walk(const ThreadState& thread) {
+    if (diverting.load(std::memory_order_relaxed) == thread.id) diverting.store(nobody, std::memory_order_relaxed);
+    clear_contention(thread, nullptr);
+}
+
+void note_diverting(ThreadState& thread) {
+    if (!owns_write_lock(thread)) return;
+    thread.plain_walk.caller = nullptr;
+    thread.watched = &thread.id;  // whatever holds the lock here: the first call after it forgets
     diverting.store(thread.id, std::memory_order_relaxed);
     clear_contention(thread, &unknot_stats.averted);
+}
+
+// This thread owns no loader lock: catch up with what waits, and go back to the quiet word.
+void settle(ThreadState& thread, const void* caller) {
+    if (thread.drain == Drain::at_once || (thread.drain == Drain::careful && !is_inner_code(caller))) {
+        KeepErrno keep;
+        drain(thread);
+    }
+    if (thread.walks == 0) forget_walk(thread);
+    // Relaxed: a thread that still sees `false` goes the slow way once more.
+    if (thread.walks == 0 && thread.drain == Drain::nothing && hot_path_open.load(std::memory_order_relaxed)) {
+        thread.watched = quiet_word();
+    }
 }
 
 void* from_arena(ThreadState& thread, const Request& request) {
@@ -319,6 +323,7 @@ void publish_walks(ThreadState& thread) {
 
 void begin_walk(ThreadState& thread, const void* frame, InnerCode caller) {
     if (++thread.unpublished_walks == walks_per_publication) publish_walks(thread);
+    if (thread.walks == 0 && !owns_write_lock(thread)) forget_walk(thread);
     if (thread.walks++ == 0) {
         thread.outermost_walk = frame;
         thread.walk_by_inner_code = caller != InnerCode::none;
@@ -330,9 +335,10 @@ void end_walk(ThreadState& thread) {
     // Already 0 if a slow call found in between that the lock had been let go.
     if (thread.walks != 0) --thread.walks;
     if (thread.walks != 0) return;
-    if (diverting.load(std::memory_order_relaxed) == thread.id) diverting.store(nobody, std::memory_order_relaxed);
-    clear_contention(thread, nullptr);
     arena.publish(thread.cursor);
+    // A plain walk of ours is still going on further up.
+    if (loader_locks.probe == Probe::owner_words && owns_write_lock(thread)) return;
+    forget_walk(thread);
     if (thread.drain != Drain::nothing && !thread.walk_by_inner_code && !owns_loader_lock(thread)) {
         KeepErrno keep;
         drain(thread);

@@ -61,6 +61,12 @@ const struct RealAllocator& ask_real();
 void begin_walk(ThreadState& thread, const void* frame, InnerCode caller);
 void end_walk(ThreadState& thread);
 void publish_walks(ThreadState& thread);
+// Walks are counted in TLS and published in batches: a storm of walks would fight for the counter's line.
+inline constexpr std::uint32_t walks_per_publication = 256;
+
+// The last owner of the write lock whom an allocator's walk would have waited for. Relaxed everywhere: for the
+// statistics, and each thread clears its own when its walk is over, or before the next one.
+extern constinit std::atomic<int> contended;
 
 // For the statistics: a walk from inside the allocator has found the loader's write lock busy. If its owner serves its
 // allocations from the arena, before or after this moment in the same walk, rule 1 has averted a deadlock.

@@ -16,6 +16,7 @@ constinit thread_local ThreadState thread_state [[gnu::tls_model("initial-exec")
     .drain = Drain::nothing,
     .unpublished_walks = 0,
     .last_walk_caller = {},
+    .plain_walk = {},
     .slow_calls = 0,
     .cursor = {},
 };

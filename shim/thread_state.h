@@ -23,6 +23,14 @@ struct WalkCaller {
     InnerCode code;
 };
 
+// The last place in this thread's code whose walk allocated and freed nothing, under the list of loaded objects that
+// these counters name. Its next walk needs the mark in `watched` and nothing at its end.
+struct PlainWalk {
+    const void* caller;  // nullptr: none is known
+    std::uint64_t adds;
+    std::uint32_t loaded;
+};
+
 struct ThreadState {
     // The hot path compares *watched with id; equal means: go the slow way. Three cases in one comparison:
     //   watched == the loader's owner word of _dl_load_lock: equal while this thread owns it
@@ -40,6 +48,7 @@ struct ThreadState {
     Drain drain;
     std::uint32_t unpublished_walks;
     WalkCaller last_walk_caller;
+    PlainWalk plain_walk;
     std::uint32_t slow_calls;  // how often this thread went the slow way; wraps
     ArenaCursor cursor;
 };

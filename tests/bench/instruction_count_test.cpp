@@ -98,6 +98,15 @@ TEST_P(HotPathInstructions, of_a_null_interposer_are_one_jump_per_call) {
     EXPECT_LE(interposed - bare, 3 * slack);
 }
 
+// A storm of walks that allocate nothing.
+TEST(WalkInstructions, stay_within_the_budget) {
+    constexpr Loop walk{"shortest_walk", 26};
+    const double bare = instructions_per_turn(walk, allocator);
+    const double protecting = instructions_per_turn(walk, before_allocator("libunknot.so"));
+    EXPECT_LE(protecting - bare, walk.budget * slack);
+    EXPECT_GE(protecting - bare, 2);
+}
+
 #define UNKNOT_LOOP(name, budget) Loop{#name, budget},
 constexpr Loop loops[] = {UNKNOT_COUNTED_LOOPS(UNKNOT_LOOP)};
 INSTANTIATE_TEST_SUITE_P(, HotPathInstructions, testing::ValuesIn(loops),

@@ -98,6 +98,10 @@ TEST(OrdinaryWalk, is_libcs_own_under_another_allocator) {
     expect_success(victim("ordinary_walks"), glibc, "protect");
 }
 
+TEST(PlainWalk, is_treated_like_every_walk_once_it_allocates) {
+    expect_success(victim("plain_walks"));
+}
+
 TEST(Unwinding, inside_the_allocator_beside_loading) {
     EXPECT_GT(expect_success(victim("unwinds_beside_loading")).number("walks_from_snapshot"), 0u);
 }
