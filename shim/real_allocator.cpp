@@ -156,6 +156,11 @@ void resolve_real_allocator() {
     // First: the real allocator may unwind as soon as it is reached, from inside the look-ups below.
     if (const void* walk = dlsym(RTLD_NEXT, "dl_iterate_phdr")) fill(real_allocator.dl_iterate_phdr, walk);
     const LookUp look_up;
+    look_up(real_allocator.malloc, &stand_in::malloc, "malloc");
+    look_up(real_allocator.free, &stand_in::free, "free");
+    // Its first block makes the heap grow, with a stack trace: better from here than from inside a look-up that fails,
+    // under the loader's lock, where the unwinder reads its way through 180 kB of libc's and ld.so's tables.
+    if (real_allocator.malloc != &stand_in::malloc) real_allocator.free(real_allocator.malloc(1));
     for_every_row(look_up);
     // The shim comes last of all: somebody's dependency, or the last word of LD_PRELOAD's libraries.
     if (!knows_real_allocator()) adopt_program_allocator();

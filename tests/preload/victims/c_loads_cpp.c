@@ -7,6 +7,10 @@
 #include <string.h>
 
 int main(int argc, char** argv) {
+    if (dlerror() != NULL) {
+        fprintf(stderr, "does not hold: a program starts without a pending dlerror\n");
+        return 1;
+    }
     void* library = dlopen("libcpp_library.so", RTLD_NOW);
     if (library == NULL) {
         fprintf(stderr, "%s\n", dlerror());
