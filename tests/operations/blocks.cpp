@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/operations/blocks.h"
 
-#include <unistd.h>
-
-#include <cstdio>
-#include <cstdlib>
+#include "tests/operations/failure.h"
 
 namespace operations {
 
@@ -36,9 +33,8 @@ void fill(const Block& block) {
 void check(const Block& block, const char* when) {
     for_every_byte(block, [&](unsigned char byte, std::size_t at) {
         if (byte == pattern(block, at)) return;
-        dprintf(STDERR_FILENO, "%s: block %p of %zu bytes from %s has changed at byte %zu\n", when, block.memory,
-                block.size, block.from->name, at);
-        std::_Exit(1);
+        fail("%s: block %p of %zu bytes from %s has changed at byte %zu", when, block.memory, block.size,
+             block.from->name, at);
     });
 }
 

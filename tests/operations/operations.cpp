@@ -2,7 +2,7 @@
 // The operation fuzzer: every door from several threads, mixed with walks, plug-ins that come and go, exceptions,
 // forks, signals and a heap that grows. Threads come and go in generations, and a generation ends when all its threads
 // have: two that wait for each other stop everything, and the silence shows it.
-//   operations SEED SECONDS [THREADS] [vendor]
+//   operations SEED SECONDS [THREADS] [standard|vendor] [FIRST_GENERATION]
 #include <link.h>
 
 #include <algorithm>
@@ -72,12 +72,13 @@ bool unwinds() {
 
 int main(int argc, char** argv) {
     if (argc < 3) {
-        std::fprintf(stderr, "usage: operations SEED SECONDS [THREADS] [vendor]\n");
+        std::fprintf(stderr, "usage: operations SEED SECONDS [THREADS] [standard|vendor] [FIRST_GENERATION]\n");
         return 2;
     }
     const std::uint64_t seed = std::strtoull(argv[1], nullptr, 10);
     const std::chrono::seconds duration(std::strtoll(argv[2], nullptr, 10));
     const std::size_t threads = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 4;
+    const std::uint64_t first = argc > 5 ? std::strtoull(argv[5], nullptr, 10) : 0;
     const Settings settings{.vendor = argc > 4 && std::strcmp(argv[4], "vendor") == 0,
                             .signals = doors::is_protected(),
                             .unwinds = unwinds(),
@@ -86,7 +87,7 @@ int main(int argc, char** argv) {
     if (settings.signals) start_signals();
     const auto until = std::chrono::steady_clock::now() + duration;
     Tally sum;
-    for (std::uint64_t generation = 0; std::chrono::steady_clock::now() < until; ++generation) {
+    for (std::uint64_t generation = first; std::chrono::steady_clock::now() < until; ++generation) {
         add(sum, run_generation(seed * 1'000'003 + generation * threads, threads, settings));
         std::printf("generation %lu: %lu operations\n", generation, sum.operations);
         std::fflush(stdout);

@@ -19,6 +19,7 @@
 
 #include "examples/phdr_deadlock/growth.h"
 #include "tests/doors/contexts.h"
+#include "tests/operations/failure.h"
 
 namespace operations {
 
@@ -29,11 +30,6 @@ thread_local Worker* current = nullptr;
 thread_local volatile sig_atomic_t may_allocate_in_handler = 0;
 std::atomic<std::uint64_t> handled = 0;
 
-[[noreturn]] void fail(const char* what) {
-    dprintf(STDERR_FILENO, "%s\n", what);
-    std::_Exit(1);
-}
-
 // mimalloc 2.0.9 aligns 512 bytes at 512 to 128.
 constexpr std::size_t alignments[] = {16, 32, 64, 4096};
 
@@ -42,9 +38,7 @@ const char* const plugins[] = {UNKNOT_PLUGIN_FOLDER "/operations_plugin_0.so",
                                UNKNOT_PLUGIN_FOLDER "/operations_plugin_2.so", "/no/such/plug-in.so"};
 
 [[noreturn]] void fail_at(const char* door, const char* what, const Block& block) {
-    dprintf(STDERR_FILENO, "%s(size %zu, alignment %zu) %s: %p\n", door, block.wish.size, block.wish.alignment, what,
-            block.memory);
-    std::_Exit(1);
+    fail("%s(size %zu, alignment %zu) %s: %p", door, block.wish.size, block.wish.alignment, what, block.memory);
 }
 
 bool has(std::string_view name, std::string_view word) {
@@ -92,11 +86,16 @@ std::uint64_t signals_handled() {
 }
 
 Worker::Worker(Slots& slots, std::uint64_t seed, const Settings& settings)
-    : slots_(slots), random_(seed), settings_(settings) {}
+    : slots_(slots), seed_(seed), settings_(settings) {}
 
 void Worker::run(std::size_t operations) {
     current = this;
-    for (std::size_t i = 0; i < operations; ++i) one_operation();
+    for (std::size_t i = 0; i < operations; ++i) {
+        place = {.seed = seed_, .operation = i};
+        // Afresh for every operation: how many numbers the one before drew depended on the other threads.
+        random_.seed(seed_ * 1'000'003 + i);
+        one_operation();
+    }
     current = nullptr;
 }
 
@@ -186,7 +185,7 @@ void Worker::reallocate() {
     static const doors::Allocation& like = aligned_door();
     const std::size_t wanted = some_size() + 1;
     void* moved = door.call(block->memory, wanted);
-    if (moved == nullptr) fail(door.name);
+    if (moved == nullptr) fail("%s returned NULL", door.name);
     if (static_cast<unsigned char*>(moved)[0] != first) fail("realloc lost the contents");
     *block = {.memory = moved, .from = &like, .wish = {wanted, 16}, .size = wanted, .is_resizable = true};
     fill(*block);

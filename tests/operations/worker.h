@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One thread of the fuzzer: a seeded sequence of operations. Two runs with one seed do the same operations in the same
-// order in every thread; how the threads interleave is the machine's affair.
+// One thread of the fuzzer: a seeded sequence of operations. Operation i of a thread begins the same way in every run
+// with that seed; which blocks it finds in the shared slots, and so what it draws next, is the machine's affair. A run
+// of a single thread repeats itself exactly.
 #pragma once
 
 #include <cstdint>
@@ -55,6 +56,7 @@ class Worker {
     std::size_t some_size();
 
     Slots& slots_;
+    std::uint64_t seed_;
     std::mt19937_64 random_;
     const Settings& settings_;
     Tally tally_;
