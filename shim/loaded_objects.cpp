@@ -200,6 +200,11 @@ void refresh_snapshot() {
     real_allocator.dl_iterate_phdr(refresh_under_lock, nullptr);
 }
 
+// Acquire, though only start asks: whoever is told "yes" may go and read it.
+bool has_snapshot() {
+    return current.load(std::memory_order_acquire) != no_slot;
+}
+
 bool snapshot_is_current() {
     // Acquire: the slot's counters are visible. A slot that is refilled meanwhile gives a wrong answer about a snapshot
     // that is replaced anyway.

@@ -45,6 +45,8 @@ void find_version_words();
 // loader lock: not inside the allocator, unless this thread owns the lock already.
 void refresh_snapshot();
 
+bool has_snapshot();
+
 // Have the loaded objects stayed the same since the snapshot was taken? Lock-free.
 bool snapshot_is_current();
 

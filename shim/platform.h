@@ -84,18 +84,10 @@ inline void release(void* start, std::size_t bytes) {
     call(SYS_munmap, address(start), static_cast<long>(bytes));
 }
 
-inline void write_all(int fd, const char* text, std::size_t size) {
-    while (size != 0) {
-        const long n = call(SYS_write, fd, address(text), static_cast<long>(size));
-        if (n == -4 /* EINTR */) continue;
-        if (failed(n) || n == 0) return;
-        text += n;
-        size -= static_cast<std::size_t>(n);
-    }
-}
-
+// Negative: the error. Waits for no reader of a FIFO, and makes no terminal the process's own.
 inline int open_append(const char* path) {
-    return static_cast<int>(call(SYS_openat, AT_FDCWD, address(path), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+    constexpr int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    return static_cast<int>(call(SYS_openat, AT_FDCWD, address(path), flags, 0644));
 }
 
 inline void close(int fd) {

@@ -2,87 +2,17 @@
 #include "shim/report.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "shim/platform.h"
+#include "shim/line.h"
+#include "shim/log_output.h"
 
 namespace unknot::report {
 
 namespace {
 
-constinit LogTarget log_target{};
-
-// One line, built on the stack, cut when it is too long, written by one write(2).
-class Line {
-  public:
-    Line() { *this << "unknot[" << std::uint64_t{raw::pid()} << "]: "; }
-
-    Line& operator<<(const char* text) {
-        while (*text != '\0') put(*text++);
-        return *this;
-    }
-
-    Line& operator<<(std::uint64_t number) {
-        char digits[20];
-        std::size_t n = 0;
-        do digits[n++] = static_cast<char>('0' + number % 10);
-        while ((number /= 10) != 0);
-        while (n != 0) put(digits[--n]);
-        return *this;
-    }
-
-    Line& hex(std::uint64_t number) {
-        *this << "0x";
-        bool leading = true;
-        for (int shift = 60; shift >= 0; shift -= 4) {
-            const auto digit = static_cast<unsigned>(number >> shift) & 15u;
-            leading = leading && digit == 0 && shift != 0;
-            if (!leading) put("0123456789abcdef"[digit]);
-        }
-        return *this;
-    }
-
-    Line& operator<<(const void* address) { return hex(reinterpret_cast<std::uintptr_t>(address)); }
-
-    void write() {
-        text_[size_++] = '\n';
-        if (log_target.is_stderr()) return raw::write_all(2, text_, size_);
-        char path[sizeof log_target.path + 16];
-        expand(path);
-        // Opened for every line: a descriptor that is kept could be closed by the program and mean another file then.
-        const int fd = raw::open_append(path);
-        if (fd < 0) return raw::write_all(2, text_, size_);
-        raw::write_all(fd, text_, size_);
-        raw::close(fd);
-    }
-
-  private:
-    void put(char c) {
-        if (size_ + 1 < sizeof text_) text_[size_++] = c;
-    }
-
-    // The first %p becomes the pid. `to` has room for a whole log path and the digits.
-    static void expand(char* to) {
-        const char* from = log_target.path;
-        if (const char* mark = strstr(from, "%p")) {
-            to = append(to, from, static_cast<std::size_t>(mark - from));
-            char digits[12];
-            std::size_t n = 0;
-            for (std::uint32_t pid = raw::pid(); pid != 0 || n == 0; pid /= 10) {
-                digits[sizeof digits - ++n] = static_cast<char>('0' + pid % 10);
-            }
-            to = append(to, digits + sizeof digits - n, n);
-            from = mark + 2;
-        }
-        append(to, from, strlen(from) + 1);
-    }
-    static char* append(char* to, const char* from, std::size_t bytes) {
-        return static_cast<char*>(memcpy(to, from, bytes)) + bytes;
-    }
-
-    char text_[2048];
-    std::size_t size_ = 0;
-};
+void write(Line& line) {
+    log_output::write(line.text(), line.size());
+}
 
 const char* name(Mode mode) {
     constexpr const char* names[] = {"auto", "protect", "observe", "off", "pass_through"};
@@ -109,42 +39,39 @@ unsigned edges(const WitnessRecord (&records)[witness_records], const char* edge
         Line line;
         line << edge << " count=" << record.count << " at ";
         line << (record.object[0] != '\0' ? record.object : "?") << "+";
-        line.hex(record.object[0] != '\0' ? record.offset : record.address).write();
+        line.hex(record.object[0] != '\0' ? record.offset : record.address);
+        write(line);
     }
     return seen;
 }
 
 }  // namespace
 
-void use_log(const LogTarget& target) {
-    log_target = target;
-}
-
 void bad_setting(const BadSetting& bad) {
     Line line;
-    line << bad.variable << "=" << bad.value << " is not understood: expected " << bad.accepted << "; using "
-         << bad.fallback;
-    line.write();
+    line << bad.variable << "=";
+    line.shortened(bad.value) << " is not understood: expected " << bad.accepted << "; using " << bad.fallback;
+    write(line);
 }
 
 void not_on_path(const char* owner) {
     Line line;
     line << "not on the path: " << owner
          << " defines malloc itself, before any preload; this process runs as without unknot";
-    line.write();
+    write(line);
 }
 
 void wrong_order(const char* allocator) {
     Line line;
     line << "wrong order: " << allocator
          << " is preloaded before libunknot.so; put libunknot.so first; this process runs as without unknot";
-    line.write();
+    write(line);
 }
 
 void no_real_allocator() {
     Line line;
     line << "no object after libunknot.so defines malloc; nothing can be allocated";
-    line.write();
+    write(line);
     abort();
 }
 
@@ -152,13 +79,13 @@ void missing_vendor(const char* object, const char* function) {
     Line line;
     line << object << " is preloaded, but no object after it defines " << function
          << ": it belongs beside that allocator only; preload it between libunknot.so and the allocator, or not at all";
-    line.write();
+    write(line);
 }
 
 void missing_function(const char* function) {
     Line line;
     line << function << " was called, and the allocator has no such function; nothing can be returned";
-    line.write();
+    write(line);
     abort();
 }
 
@@ -166,13 +93,25 @@ void calibration_failed(const char* reason) {
     Line line;
     line << "the loader's locks were not found (" << reason
          << "): only dl_iterate_phdr walks are protected (probe=wrapper), dlopen and dlclose are not";
-    line.write();
+    write(line);
+}
+
+void no_snapshot() {
+    Line line;
+    line << "no memory for the list of loaded objects: walks from inside the allocator wait for the loader";
+    write(line);
+}
+
+void no_exit_hook() {
+    Line line;
+    line << "no thread-specific key is free: what a thread holds when it ends is kept until the process ends";
+    write(line);
 }
 
 void static_reserve(std::size_t bytes) {
     Line line;
     line << "no address space for the arena: using the static reserve of " << bytes << " bytes";
-    line.write();
+    write(line);
 }
 
 void statistics(const StatsPage& page) {
@@ -183,7 +122,7 @@ void statistics(const StatsPage& page) {
 #define UNKNOT_PRINT(counter, unit, kind, help) line << " " #counter "=" << page.counter;
     UNKNOT_COUNTERS(UNKNOT_PRINT)
 #undef UNKNOT_PRINT
-    line.write();
+    write(line);
     if (page.mode != Mode::observe) return;
     const unsigned under = edges(page.under_loader_lock, "under_loader_lock");
     const unsigned inside = edges(page.inside_allocator, "inside_allocator");
@@ -197,7 +136,7 @@ void statistics(const StatsPage& page) {
     } else {
         verdict << "verdict: no edge seen";
     }
-    verdict.write();
+    write(verdict);
 }
 
 void double_free(const void* block, std::size_t bytes, const char* operation) {
@@ -205,7 +144,7 @@ void double_free(const void* block, std::size_t bytes, const char* operation) {
     line << "double free of arena block " << block;
     if (bytes != 0) line << " (" << std::uint64_t{bytes} << " bytes)";
     line << " in " << operation;
-    line.write();
+    write(line);
     abort();
 }
 
@@ -214,7 +153,7 @@ void not_a_block(const void* block, const char* operation) {
     line << operation << " of " << block
          << ", which lies in the arena but is no block of it: an interior or foreign pointer, or its header was "
             "overwritten";
-    line.write();
+    write(line);
     abort();
 }
 
@@ -222,7 +161,7 @@ void cannot_throw(std::size_t bytes) {
     Line line;
     line << "operator new of " << std::uint64_t{bytes}
          << " bytes failed, and no C++ runtime was found to throw std::bad_alloc";
-    line.write();
+    write(line);
     abort();
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the shim says to the operator: one line, one write(2), no allocation. One function per thing to say, so that
-// call sites read as sentences. Safe in signal handlers and under any lock.
+// What the shim says to the operator: one line, no allocation. One function per thing to say, so that call sites read
+// as sentences. Safe in signal handlers and under any lock.
 #pragma once
 
 #include <cstddef>
@@ -9,9 +9,6 @@
 
 namespace unknot::report {
 
-// Where the lines go from now on.
-void use_log(const LogTarget& target);
-
 void bad_setting(const BadSetting& bad);
 void not_on_path(const char* executable_malloc_owner);
 void wrong_order(const char* allocator);
@@ -19,6 +16,8 @@ void wrong_order(const char* allocator);
 void missing_vendor(const char* object, const char* function);
 [[noreturn]] void missing_function(const char* function);
 void calibration_failed(const char* reason);
+void no_snapshot();
+void no_exit_hook();
 void static_reserve(std::size_t bytes);
 
 // The report of UNKNOT_REPORT=exit.

@@ -6,6 +6,7 @@
 #include "shim/identity.h"
 #include "shim/loaded_objects.h"
 #include "shim/loader_lock.h"
+#include "shim/log_output.h"
 #include "shim/object_names.h"
 #include "shim/real_allocator.h"
 #include "shim/report.h"
@@ -22,7 +23,7 @@ namespace {
 void read_environment() {
     // secure_getenv: in secure-execution mode every variable of ours is ignored, the log first of all.
     settings = read_settings([](const char* variable) { return secure_getenv(variable); }, report::bad_setting);
-    report::use_log(settings.log);
+    log_output::use(settings.log);
     arena.set_limit(settings.arena_max.value);
     set(unknot_stats.arena_limit, settings.arena_max.value);
 }
@@ -50,12 +51,17 @@ void decide_mode(const Identity& identity) {
     if (identity.position != Position::on_path) stand_aside(identity);
 }
 
+bool watches() {
+    return settings.mode == Mode::protect || settings.mode == Mode::observe;
+}
+
 void look_for_locks() {
-    if (settings.mode != Mode::protect && settings.mode != Mode::observe) return;
+    if (!watches()) return;
     if (const char* failure = calibrate(real_allocator.dl_iterate_phdr)) report::calibration_failed(failure);
     if (settings.mode == Mode::protect && settings.walk == WalkMode::nonblocking) {
         find_version_words();
         refresh_snapshot();
+        if (!has_snapshot()) report::no_snapshot();
     }
 }
 
@@ -76,6 +82,7 @@ void introduce(const Identity& identity) {
 }
 
 [[gnu::constructor]] void start() {
+    log_output::remember_stderr();
     ask_real();  // fills the table, if nobody has allocated yet
     read_environment();
     find_object_finder();
@@ -84,7 +91,7 @@ void introduce(const Identity& identity) {
     const Identity identity = identify_process();
     decide_mode(identity);
     look_for_locks();
-    prepare_exit_hook(thread_ends);
+    if (!prepare_exit_hook(thread_ends) && watches()) report::no_exit_hook();
     introduce(identity);
     open_hot_path();
 }

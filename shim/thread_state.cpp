@@ -40,8 +40,9 @@ void renew_thread() {
     if (thread_state.id != nobody) thread_state.id = id_in_mutexes();
 }
 
-void prepare_exit_hook(void (*at_exit)(void*)) {
+bool prepare_exit_hook(void (*at_exit)(void*)) {
     has_exit_key = pthread_key_create(&exit_key, at_exit) == 0;
+    return has_exit_key;
 }
 
 void arm_exit_hook(ThreadState& thread) {

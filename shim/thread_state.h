@@ -73,8 +73,9 @@ int id_in_mutexes();
 // In the child of a fork: this thread has another id.
 void renew_thread();
 
-// Runs `at_exit(state)` when the calling thread ends. Without a free key nothing happens: the thread's chunk is lost.
-void prepare_exit_hook(void (*at_exit)(void*));
+// Runs `at_exit(state)` when a thread ends that has armed it. False: no key is free, so nothing happens there, and the
+// thread's chunk is lost.
+bool prepare_exit_hook(void (*at_exit)(void*));
 void arm_exit_hook(ThreadState& thread);
 
 }  // namespace unknot

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the shim's lines go. A line that cannot be written where it was to go goes to stderr, with one line that says
+// so; a line that cannot be written there is lost. Nothing here allocates, locks, touches errno, or stops the process:
+// not by a signal (a pipe without reader, a file at its size limit), not by waiting for a reader of a FIFO.
+#pragma once
+
+#include <cstddef>
+
+#include "policy/settings.h"
+
+namespace unknot::log_output {
+
+// From now on.
+void use(const LogTarget& target);
+
+// At start: what file descriptor 2 is now is stderr. What the program opens later and finds under that number is not,
+// unless it is opened for appending, as a log is to which a server redirects its stderr.
+void remember_stderr();
+
+// `text` is a whole line.
+void write(const char* text, std::size_t size);
+
+}  // namespace unknot::log_output
