@@ -166,9 +166,12 @@ void use(const LogTarget& target) {
 }
 
 void remember_stderr() {
+    if (at_start.state != Stderr::unknown) return;
     struct stat now {};
-    const bool closed = raw::failed(raw::call(SYS_fstat, stderr_fd, raw::address(&now)));
-    at_start = {.state = closed ? Stderr::closed : Stderr::open, .device = now.st_dev, .inode = now.st_ino};
+    const bool inherited = !raw::failed(raw::call(SYS_fstat, stderr_fd, raw::address(&now))) &&
+                           (raw::call(SYS_fcntl, stderr_fd, F_GETFD) & FD_CLOEXEC) == 0 &&
+                           (raw::call(SYS_fcntl, stderr_fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
+    at_start = {.state = inherited ? Stderr::open : Stderr::closed, .device = now.st_dev, .inode = now.st_ino};
 }
 
 void write(const char* text, std::size_t size) {

@@ -13,8 +13,9 @@ namespace unknot::log_output {
 // From now on.
 void use(const LogTarget& target);
 
-// At start: what file descriptor 2 is now is stderr. What the program opens later and finds under that number is not,
-// unless it is opened for appending, as a log is to which a server redirects its stderr.
+// What file descriptor 2 is at the first call is stderr, if it can be: what is closed by exec, or only read, was opened
+// here (libunwind's pipe, in a process without stderr). What the program opens later and finds under that number is
+// not, unless it is opened for appending, as a log is to which a server redirects its stderr.
 void remember_stderr();
 
 // `text` is a whole line.

@@ -8,6 +8,7 @@
 #include "shim/fork_handlers.h"
 #include "shim/inner_code.h"
 #include "shim/loader_lock.h"
+#include "shim/log_output.h"
 #include "shim/real_allocator.h"
 #include "shim/sizes.h"
 #include "shim/witness.h"
@@ -55,6 +56,7 @@ ThreadState& enter() {
     if (__builtin_expect(!is_resolved() && !thread.resolving, 0)) {
         KeepErrno keep;
         thread.resolving = true;
+        log_output::remember_stderr();  // before any constructor can have opened a file
         register_fork_handlers();
         resolve_real_allocator();
         thread.resolving = false;

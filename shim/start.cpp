@@ -82,7 +82,6 @@ void introduce(const Identity& identity) {
 }
 
 [[gnu::constructor]] void start() {
-    log_output::remember_stderr();
     ask_real();  // fills the table, if nobody has allocated yet
     read_environment();
     find_object_finder();
