@@ -32,7 +32,8 @@ namespace unknot {
     X(arena_limit,          "bytes", gauge,   "UNKNOT_ARENA_MAX in force")                                        \
     X(chunks_recycled,      "count", counter, "chunks that were emptied and taken back for reuse")                \
     X(large_blocks,         "count", counter, "blocks that got pages of their own")                               \
-    X(snapshot_generation,  "count", gauge,   "how many snapshots of the loaded objects have been published")
+    X(snapshot_generation,  "count", gauge,   "how many snapshots of the loaded objects have been published") \
+    X(locks_renewed,        "count", counter, "write locks given back in the child of a fork, whose owner had stayed in the parent")
 // clang-format on
 
 // Where the answer to "does this thread own a loader lock" comes from.
@@ -91,7 +92,7 @@ struct StatsPage {
     UNKNOT_COUNTERS(UNKNOT_FIELD)
 #undef UNKNOT_FIELD
     // Room for counters yet to come, so that what follows stays where it is.
-    std::uint64_t spare_[64 - 21];
+    std::uint64_t spare_[64 - 22];
     // Observe mode: who allocated or freed while it owned a loader lock (L -> M) ...
     WitnessRecord under_loader_lock[witness_records];
     // ... and who walked the loaded objects from inside the allocator (M -> L).
@@ -105,7 +106,7 @@ inline constexpr std::uint32_t stats_version = 1;
 inline constexpr std::uint32_t stats_counters = 0 UNKNOT_COUNTERS(UNKNOT_COUNT_ONE);
 #undef UNKNOT_COUNT_ONE
 
-static_assert(stats_counters == 21);
+static_assert(stats_counters == 22);
 static_assert(offsetof(StatsPage, magic) == 0);
 static_assert(offsetof(StatsPage, version) == 8);
 static_assert(offsetof(StatsPage, size) == 12);

@@ -13,6 +13,7 @@
 
 #include "shim/loaded_objects.h"
 #include "shim/loader_lock.h"
+#include "shim/stats.h"
 
 namespace unknot {
 
@@ -55,6 +56,7 @@ void after_fork_in_child() {
             if (holding) pthread_mutex_unlock(lock);
         } else if (lock->__data.__lock != 0) {
             *lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+            count(unknot_stats.locks_renewed);
         }
     }
     holding = false;
