@@ -86,6 +86,7 @@ int main(int argc, char** argv) {
     std::thread storm([&] {
         while (!over.load(std::memory_order_relaxed)) walker.walk();
     });
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);  // somebody may follow it
     const std::int64_t start = wall_ns();
     std::printf("seconds,walks,resident_kb,committed_kb,reserved_kb\n");
     for (std::int64_t sample = 1; sample <= seconds * per_second; ++sample) {
