@@ -7,11 +7,25 @@ from measure import say
 from plots import draw
 
 COLORS = ["#1f6fb4", "#d9730d", "#2a9d4b", "#c0392b", "#7d5fb2", "#8c564b", "#d070b0", "#666666", "#a0a020", "#17a0b0",
-          "#104070", "#904000", "#105020", "#602020", "#402070"]
+          "#e0b000", "#70d070", "#000000", "#ff60a0", "#3030ff"]
+MEASURED = {"dlopen": "malloc beside dlopen", "redis": "redis-benchmark"}  # whose latency it is
+POINTS = 120  # per line
 
 
 def series(samples, name):
     return [f'{sample["minutes"]} {sample[name]}' for sample in samples if sample.get(name) is not None]
+
+
+def thinned(samples):
+    """At most POINTS of them, each the mean of its neighbours; of what is a peak, the highest."""
+    step = -(-len(samples) // POINTS) or 1
+    groups = [samples[start:start + step] for start in range(0, len(samples), step)]
+    return [{name: (max if name in ("waiting", "slowest_ms") else mean)([one[name] for one in group if name in one])
+             for name in group[-1]} for group in groups]
+
+
+def mean(values):
+    return round(sum(values) / len(values), 3)
 
 
 def plot(path, title, label, all_samples, names, logarithmic):
@@ -25,7 +39,7 @@ def plot(path, title, label, all_samples, names, logarithmic):
             block = f"s{number}_{dashes}"
             blocks[block] = "\n".join(points)
             curves.append(f"${block} using 1:2 with lines lw 1.5 dt {dashes} lc rgb '{COLORS[number % len(COLORS)]}' "
-                          f"title '{load}{ending}' noenhanced")
+                          f"title '{MEASURED[load] if ending else load}{ending}' noenhanced")
     if not curves:
         return False
     scale = "set logscale y" if logarithmic else "set yrange [0:*]"

@@ -35,7 +35,6 @@ from measure import say
 
 SAMPLE_EVERY = 5  # seconds
 LONGEST_MINUTES = 24 * 60
-RECORDED_POINTS = 120  # per load, in docs/soak.json
 
 
 def read_arguments():
@@ -179,16 +178,11 @@ def resident_kb(pid):
         return None
 
 
-def thinned(samples):
-    """One sample in so many."""
-    step = max(1, len(samples) // RECORDED_POINTS)
-    return samples[::step]
-
-
 def record(data, samples):
+    samples = {load: curves.thinned(some) for load, some in samples.items()}
     data["plots"] = curves.draw_all(ROOT, samples)
     keep = ("minutes", "resident_kb", "committed_kb", "live_kb", "waiting", "p99_ms", "slowest_ms")
-    data["samples"] = {load: {name: [one.get(name) for one in thinned(some)] for name in keep
+    data["samples"] = {load: {name: [one.get(name) for one in some] for name in keep
                               if any(name in one for one in some)} for load, some in samples.items()}
     text = re.sub(r"\[\s+([-\d.,\snul]+?)\s+\]", lambda series: f"[{' '.join(series[1].split())}]",
                   json.dumps(data, indent=1))  # a series a line
@@ -217,7 +211,7 @@ def main():
         finally:
             for load in picked:
                 load.end()
-    print(judge.table(results))
+    print("\n".join([judge.table(results), ""] + judge.latencies(results)))
     if arguments.minutes < judge.JUDGED_FROM_MINUTES:
         print(f"Whether memory is flat is judged in runs of {judge.JUDGED_FROM_MINUTES} minutes and more.")
     if arguments.record:

@@ -6,6 +6,7 @@ FLAT_RATIO, FLAT_SLACK_KB = 1.05, 4096
 # Below, the middle third still holds what a load takes to fill its caches.
 JUDGED_FROM_MINUTES = 8
 LINES = ("resident_kb", "committed_kb", "live_kb")
+LATENCIES = {"p99_ms": "99th percentile", "slowest_ms": "slowest"}  # shown, not judged: the machine has neighbours
 TOTALS = ("walks", "diverted", "deferred", "drained", "forwarded", "failed", "averted")
 
 
@@ -22,7 +23,8 @@ def line(samples, name):
     one = {"first_tenth": mean(values[:tenth]), "middle_third": mean(values[third:2 * third]),
            "last_third": mean(values[-third:]), "last_tenth": mean(values[-tenth:]), "peak": max(values)}
     one["is_flat"] = one["last_third"] <= one["middle_third"] * FLAT_RATIO + FLAT_SLACK_KB
-    return {name: round(value) if not isinstance(value, bool) else value for name, value in one.items()}
+    return {name: value if isinstance(value, bool) else round(value, 3 if value < 1000 else 0)
+            for name, value in one.items()}
 
 
 def totals(load, samples):
@@ -34,7 +36,8 @@ def totals(load, samples):
 def result(load, samples, why, minutes):
     """`why`: hung, crashed or the like, None when it ended well."""
     one = {"allocator": load.allocator, "figures": load.figures(), "totals": totals(load, samples),
-           "reported": bool(load.report()), "lines": {name: line(samples, name) for name in LINES}}
+           "reported": bool(load.report()), "lines": {name: line(samples, name) for name in LINES},
+           "latency": {name: line(samples, name) for name in LATENCIES}}
     faults = [why] if why else []
     if not faults:
         faults = complaints(one, minutes)
@@ -78,6 +81,13 @@ def table(results):
                     f"{curve['last_third'] / curve['middle_third']:.3f}" if curve else "-", one["verdict"]])
     rows.insert(1, ["---"] * 3 + ["---:"] * 7 + ["---"])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def latencies(results):
+    """A line per latency that was measured, in ms."""
+    return [f"{load}, {what}: {curve['middle_third']:.3f} ms in the middle third, {curve['last_third']:.3f} in the last, "
+            f"{curve['peak']:.3f} at most" for load, one in results.items() for name, what in LATENCIES.items()
+            if (curve := one["latency"][name])]
 
 
 def number(value):
