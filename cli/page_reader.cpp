@@ -76,6 +76,10 @@ PageReading understand_page(const void* bytes, std::size_t size) {
     std::memcpy(&page, bytes, known);
     // A counter is there when the writer says so and its page is long enough for it.
     page.counters = std::min({page.counters, stats_counters, static_cast<std::uint32_t>((known - header_bytes) / 8)});
+    // Every thread publishes its share of a gauge when it is its turn: what one has freed may be told before another
+    // has told that it had allocated it. Their sum is below zero then, which an unsigned field shows as nearly 2^64.
+    for (const CounterRow& row : counter_rows())
+        if (row.is_gauge && static_cast<std::int64_t>(page.*row.field) < 0) page.*row.field = 0;
     reading.library_version = printable(page.library_version, sizeof page.library_version);
     if (known < offsetof(StatsPage, inside_allocator))
         std::memset(static_cast<void*>(page.under_loader_lock), 0, sizeof page.under_loader_lock);

@@ -61,6 +61,19 @@ TEST(Stat, says_what_the_witness_saw) {
     EXPECT_NE(result.out.find(std::string(64, 'x') + "+0x10, 3 times"), std::string::npos);
 }
 
+TEST(Stat, shows_no_gauge_below_zero) {
+    StatsPage page{};
+    std::memcpy(page.magic, stats_magic, sizeof page.magic);
+    page.version = stats_version;
+    page.size = sizeof page;
+    page.counters = stats_counters;
+    page.arena_live_bytes = static_cast<std::uint64_t>(-4096);
+    page.diverted = static_cast<std::uint64_t>(-1);  // a counter is what it is
+    const auto reading = cli::understand_page(&page, sizeof page);
+    EXPECT_EQ(reading.page.arena_live_bytes, 0u);
+    EXPECT_EQ(reading.page.diverted, static_cast<std::uint64_t>(-1));
+}
+
 // Every prefix of a page, and bytes without any sense, are refused or understood, never believed blindly.
 TEST(Stat, understands_or_refuses_any_bytes) {
     StatsPage page{};
