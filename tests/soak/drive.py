@@ -16,7 +16,6 @@ import json
 import math
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -120,9 +119,10 @@ class Soak:
         path = os.path.join(self.evidence, f"{load.name}-{load.pid()}.txt")
         report = os.path.join(self.evidence, f"{load.name}-{load.pid()}-stacks.txt")
         command = [measure.built("unknot"), "doctor", "--report", report, str(load.pid())]
+        said = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
         with open(path, "w", encoding="utf-8") as file:
-            subprocess.run(command, stdout=file, stderr=subprocess.STDOUT)
-        say(f"soak: what unknot doctor saw of {load.name} is in {path}")
+            file.write(said)
+        say(f"soak: unknot doctor of {load.name}: {said.partition(chr(10))[0]}" + ("" if storms.is_bare else f"; all of it is in {path}"))
 
     def sample(self):
         minutes = round((time.monotonic() - self.start) / 60, 3)
@@ -198,8 +198,8 @@ def main():
     refuse_what_cannot_run(picked)
     say(f"soak: {len(picked)} loads for {arguments.minutes:g} minutes: {', '.join(load.name for load in picked)}")
     with tempfile.TemporaryDirectory(prefix="unknot-soak-", ignore_cleanup_errors=True) as folder:
-        evidence = os.path.join(measure.BUILD, "soak-evidence")
-        shutil.rmtree(evidence, ignore_errors=True)
+        # What hangs without the shim is no news.
+        evidence = os.path.join(folder if arguments.bare else measure.BUILD, "soak-evidence")
         soak = Soak(picked, arguments.minutes, folder, evidence)
         try:
             soak.run()

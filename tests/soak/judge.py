@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is said about a load once it is over: its totals, whether its memory stayed flat, and a verdict."""
 
-# A line is flat when the mean of its last third is at most this much above the mean of its middle third. See README.md.
-FLAT_RATIO, FLAT_SLACK_KB = 1.05, 4096
+import math
+import statistics
+
+# A line is flat when the mean of its last third is not above the mean of its middle third by more than 5 %, 1 MiB, and
+# four times the standard error of that difference. See README.md.
+FLAT_RATIO, FLAT_SLACK_KB, FLAT_ERRORS = 1.05, 1024, 4
 # Below, the middle third still holds what a load takes to fill its caches.
 JUDGED_FROM_MINUTES = 8
 LINES = ("resident_kb", "committed_kb", "live_kb")
@@ -22,7 +26,9 @@ def line(samples, name):
     tenth, third = max(1, len(values) // 10), len(values) // 3
     one = {"first_tenth": mean(values[:tenth]), "middle_third": mean(values[third:2 * third]),
            "last_third": mean(values[-third:]), "last_tenth": mean(values[-tenth:]), "peak": max(values)}
-    one["is_flat"] = one["last_third"] <= one["middle_third"] * FLAT_RATIO + FLAT_SLACK_KB
+    error = math.sqrt((statistics.variance(values[third:2 * third]) + statistics.variance(values[-third:])) / third)
+    one["allowed"] = one["middle_third"] * FLAT_RATIO + FLAT_SLACK_KB + FLAT_ERRORS * error
+    one["is_flat"] = one["last_third"] <= one["allowed"]
     return {name: value if isinstance(value, bool) else round(value, 3 if value < 1000 else 0)
             for name, value in one.items()}
 
@@ -60,7 +66,7 @@ def complaints(one, minutes):
     if counts["failed"] and "operations" not in one["figures"]:  # the fuzzer asks for too much on purpose
         faults.append(f"{counts['failed']} failed")
     if minutes >= JUDGED_FROM_MINUTES:
-        faults += [f"{name} not flat ({curve['middle_third']} -> {curve['last_third']})"
+        faults += [f"{name} not flat ({curve['middle_third']} -> {curve['last_third']}, allowed {curve['allowed']})"
                    for name, curve in one["lines"].items() if curve and not curve["is_flat"]]
     return faults
 
