@@ -223,7 +223,7 @@ def all_loads():
                                "-Djdk.attach.allowAttachSelf=true", "-cp", measure.BUILD, "AttachStorm", "SECONDS",
                                str(ATTACH_PAUSE_MS), built("libsymbol_agent.so")],
              ["java", built("libsymbol_agent.so"), built("AttachStorm.class")], [TCMALLOC], progress_line, SAMPLES),
-        Redis("redis", TCMALLOC, [], ["redis-server", "redis-benchmark", built("libwalking_neighbour.so")],
-              [TCMALLOC, built("libwalking_neighbour.so")], lambda line: None, SAMPLES),
+        Redis("redis", TCMALLOC, [], ["redis-server", "redis-benchmark", built("walking_preload.so")],
+              [TCMALLOC, built("walking_preload.so")], lambda line: None, SAMPLES),
     ]
     return loads
