@@ -91,8 +91,11 @@ class Soak:
         while self.running:
             time.sleep(0.5)
             for load in list(self.running):
-                if (status := load.look()) is not None:
-                    self.finish(load, None if status == 0 else ended_badly(status, load))
+                try:
+                    if (status := load.look()) is not None:
+                        self.finish(load, None if status == 0 else ended_badly(status, load))
+                except RuntimeError as trouble:
+                    self.finish(load, str(trouble))
             now = time.monotonic()
             if not asked and now >= self.start + seconds:
                 asked = True

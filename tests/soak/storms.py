@@ -89,7 +89,7 @@ class Load:
         return self.watched.pid
 
     def look(self):
-        """The exit status once it is over, else None."""
+        """The exit status once it is over, else None. RuntimeError says what else is wrong."""
         return self.watched.look()
 
     def trouble(self):
@@ -125,7 +125,9 @@ class Again(Load):
         if status is None or status != 0:
             return status
         self.runs += 1
-        report = self.watched.report() or {"reports missing": 1}
+        report = self.watched.report()
+        if report is None:
+            raise RuntimeError(f"run {self.runs} wrote no report at its end")
         for name, value in report.items():
             self.sums[name] = self.sums.get(name, 0) + value
         os.remove(os.path.join(self.folder, str(self.pid())))
