@@ -75,10 +75,11 @@ TEST_P(VendorDoor, resizes_its_blocks) {
     expect_success(beside_vendor(allocator, {"reallocations", here, there, "vendor"}));
 }
 
-INSTANTIATE_TEST_SUITE_P(Allocators, VendorDoor,
-                         testing::Combine(testing::Values(tcmalloc, tcmalloc_debug, jemalloc, mimalloc),
-                                          testing::Values("plain", "walk"), testing::Values("thread", "walk")),
-                         places_of);
+INSTANTIATE_TEST_SUITE_P(
+    Allocators, VendorDoor,
+    testing::Combine(testing::Values(tcmalloc, tcmalloc_minimal, tcmalloc_debug, jemalloc, mimalloc),
+                     testing::Values("plain", "walk", "constructor"), testing::Values("plain", "thread", "walk")),
+    places_of);
 
 class VendorCalls : public testing::TestWithParam<Allocator> {};
 
@@ -88,8 +89,8 @@ TEST_P(VendorCalls, answer_for_every_block) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Allocators, VendorCalls, testing::Values(tcmalloc, tcmalloc_minimal, jemalloc, mimalloc),
-                         name_of);
+INSTANTIATE_TEST_SUITE_P(Allocators, VendorCalls,
+                         testing::Values(tcmalloc, tcmalloc_minimal, tcmalloc_debug, jemalloc, mimalloc), name_of);
 
 class Contracts : public testing::TestWithParam<Allocator> {};
 
