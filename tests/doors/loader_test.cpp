@@ -55,13 +55,36 @@ TEST_P(Loading, a_plug_in_with_tls_descriptors) {
 TEST_P(Loading, a_plug_in_bound_to_itself) {
     expect_success(run_victim({"loads", "deepbind", plugin}, preload(GetParam()), {{"UNKNOT_MODE", "protect"}}));
 }
+
+// Which of the two it is stands in the program: a test of the wrong one would prove nothing.
+bool is_bound_at_start(const std::string& program) {
+    const Result result = run({{"readelf", "--dynamic", library(program)}});
+    EXPECT_TRUE(result.succeeded()) << result.err;
+    return result.out.find("NOW") != std::string::npos;
+}
+
+void expect_first_calls_succeed(const std::string& program, const Allocator& allocator, const Environment& more) {
+    for (const char* where : {"walk", "constructor"}) {
+        Environment environment = more;
+        environment.emplace_back("UNKNOT_MODE", "protect");
+        expect_success(run_victim({program, where}, preload(allocator), environment));
+    }
+}
+
+TEST_P(Loading, calls_bound_on_first_use) {
+    ASSERT_FALSE(is_bound_at_start("first_calls_lazy"));
+    expect_first_calls_succeed("first_calls_lazy", GetParam(), {});
+}
 TEST_P(Loading, everything_bound_at_start) {
-    expect_success(run_victim({"every_door", "walk", "constructor"}, preload(GetParam()),
-                              {{"UNKNOT_MODE", "protect"}, {"LD_BIND_NOW", "1"}}));
+    expect_first_calls_succeed("first_calls_lazy", GetParam(), {{"LD_BIND_NOW", "1"}});
 }
 TEST_P(Loading, a_program_that_wants_everything_bound_at_start) {
-    expect_success(
-        run_victim({"every_door_now", "walk", "constructor"}, preload(GetParam()), {{"UNKNOT_MODE", "protect"}}));
+    ASSERT_TRUE(is_bound_at_start("first_calls_now"));
+    expect_first_calls_succeed("first_calls_now", GetParam(), {});
+}
+TEST_P(Loading, a_program_that_allocates_before_every_constructor) {
+    expect_success(run_victim({"early_calls"}, GetParam().library));
+    expect_success(run_victim({"early_calls"}, preload(GetParam()), {{"UNKNOT_MODE", "protect"}}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Allocators, Loading, testing::ValuesIn(allocators), name_of);
@@ -173,7 +196,7 @@ TEST(StaticAllocator, in_the_executable_is_noticed) {
 }
 
 TEST(PreloadOrder, that_is_wrong_is_noticed) {
-    for (const Allocator& allocator : {tcmalloc, tcmalloc_minimal, jemalloc, mimalloc}) {
+    for (const Allocator& allocator : {tcmalloc, tcmalloc_minimal, tcmalloc_debug, jemalloc, mimalloc}) {
         expect_it_stands_aside({"every_door", "walk", "thread"}, std::string(allocator.library) + " " + shim,
                                StatsFlag::wrong_order, std::string("wrong order: ") + allocator.library);
     }
