@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/incidents/incidents.h"
+
+namespace unknot::preload {
+
+Allocator preloading(const char* libraries) {
+    return {.name = libraries, .soname = libraries, .kind = "", .mode = ""};
+}
+
+process::Command program(const std::string& path) {
+    return {{built(path)}};
+}
+
+process::Command reproducer(const char* shape) {
+    return {{built("phdr_deadlock"), shape}};
+}
+
+void expect_bare_hang(const process::Command& command, const Allocator& allocator) {
+    for (int tries = 0; tries < most_tries; ++tries) {
+        const process::Result bare = run_bare(command, allocator);
+        if (bare.outcome == process::Outcome::hung) return testing::Test::RecordProperty("ran_before_it_hung", tries);
+        ASSERT_TRUE(bare.succeeded()) << describe(bare) << "\n" << bare.err;
+    }
+    FAIL() << "the reproducer no longer hangs";
+}
+
+void expect_runs(const process::Command& command, const Allocator& allocator, const Counters& why,
+                 const std::string& mode) {
+    std::vector<std::uint64_t> sums(why.size());
+    for (int run = 0; run < shimmed_runs; ++run) {
+        const ShimmedRun shimmed = run_with_shim(command, allocator, mode);
+        ASSERT_TRUE(shimmed.result.succeeded()) << shimmed.story();
+        ASSERT_TRUE(shimmed.report) << "no report; " << shimmed.story();
+        EXPECT_EQ(shimmed.report->word("mode"), "protect");
+        EXPECT_EQ(shimmed.report->word("probe"), "owner_words");
+        EXPECT_EQ(shimmed.report->number("forwarded"), 0u);
+        EXPECT_EQ(shimmed.report->number("deferred"), shimmed.report->number("drained"));
+        for (std::size_t i = 0; i < why.size(); ++i) sums[i] += shimmed.report->number(why[i]);
+    }
+    for (std::size_t i = 0; i < why.size(); ++i) EXPECT_GT(sums[i], 0u) << why[i];
+}
+
+void expect_cured(const process::Command& command, const Allocator& allocator, const Counters& why,
+                  const std::string& mode) {
+    expect_bare_hang(command, allocator);
+    expect_runs(command, allocator, why, mode);
+}
+
+}  // namespace unknot::preload
