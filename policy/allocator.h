@@ -22,6 +22,7 @@ struct AllocatorEvidence {
     bool is_debug_build = false;  // libtcmalloc*_debug
     bool has_mallocx = false;     // exports mallocx (jemalloc)
     bool has_mi_malloc = false;   // exports mi_malloc (mimalloc)
+    bool knows_loader = true;     // false: another libc than glibc; nothing is protected there
     // Facts about how it unwinds.
     StackMethod stack_method = StackMethod::unknown;
     bool prof_enabled = false;                   // jemalloc: opt.prof
@@ -30,7 +31,7 @@ struct AllocatorEvidence {
 };
 
 constexpr AllocatorKind identify(const AllocatorEvidence& seen) {
-    if (seen.is_libc) return AllocatorKind::glibc;
+    if (seen.is_libc) return seen.knows_loader ? AllocatorKind::glibc : AllocatorKind::unknown;
     if (seen.has_mi_malloc) return AllocatorKind::mimalloc;
     if (seen.has_tc_malloc) {
         if (seen.is_debug_build) return AllocatorKind::tcmalloc_debug;
@@ -75,8 +76,9 @@ constexpr bool unwinds_inside_malloc(const AllocatorEvidence& seen) {
     return true;
 }
 
-// UNKNOT_MODE=auto, resolved.
+// UNKNOT_MODE=auto, resolved; and what is asked for, where it can not be had.
 constexpr Mode resolve_mode(Mode asked, const AllocatorEvidence& seen) {
+    if (!seen.knows_loader && asked != Mode::off) return Mode::pass_through;
     if (asked != Mode::automatic) return asked;
     return unwinds_inside_malloc(seen) ? Mode::protect : Mode::pass_through;
 }
@@ -84,5 +86,6 @@ constexpr Mode resolve_mode(Mode asked, const AllocatorEvidence& seen) {
 static_assert(identify({.is_libc = true}) == AllocatorKind::glibc);
 static_assert(resolve_mode(Mode::automatic, {}) == Mode::protect);
 static_assert(resolve_mode(Mode::automatic, {.is_libc = true}) == Mode::pass_through);
+static_assert(resolve_mode(Mode::protect, {.knows_loader = false}) == Mode::pass_through);
 
 }  // namespace unknot

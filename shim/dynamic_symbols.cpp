@@ -21,12 +21,10 @@ Tables tables_of(const dl_phdr_info& object) {
         if (object.dlpi_phdr[i].p_type != PT_DYNAMIC) continue;
         const auto* entry = reinterpret_cast<const ElfW(Dyn)*>(object.dlpi_addr + object.dlpi_phdr[i].p_vaddr);
         for (; entry->d_tag != DT_NULL; ++entry) {
-            // glibc relocates these in place (elf_get_dynamic_info), unless the section is read-only.
-            const std::uintptr_t value = entry->d_un.d_ptr;
-            const std::uintptr_t at = value < object.dlpi_addr ? value + object.dlpi_addr : value;
-            if (entry->d_tag == DT_SYMTAB) found.symbols = reinterpret_cast<const ElfW(Sym)*>(at);
-            if (entry->d_tag == DT_STRTAB) found.strings = reinterpret_cast<const char*>(at);
-            if (entry->d_tag == DT_GNU_HASH) found.hash = reinterpret_cast<const std::uint32_t*>(at);
+            const auto value = entry->d_un.d_ptr;
+            if (entry->d_tag == DT_SYMTAB) found.symbols = at_run_time<ElfW(Sym)>(object, value);
+            if (entry->d_tag == DT_STRTAB) found.strings = at_run_time<char>(object, value);
+            if (entry->d_tag == DT_GNU_HASH) found.hash = at_run_time<std::uint32_t>(object, value);
         }
     }
     return found;

@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 
+#include "shim/libc.h"
 #include "shim/loaded_objects.h"
 #include "shim/loader_lock.h"
 #include "shim/stats.h"
@@ -49,13 +50,13 @@ void after_fork_in_child() {
     const int old_id = thread_state.id;
     renew_thread();
     if (pthread_mutex_t* lock = loader_locks.write_lock) {
-        const int owner = lock->__data.__owner;
+        const int owner = owner_of(*lock);
         if (owner != nobody && owner == old_id) {
             // Ours, under the id that this thread had in the parent: perhaps from inside a callback, which goes on.
-            lock->__data.__owner = thread_state.id;
+            owner_of(*lock) = thread_state.id;
             if (holding) pthread_mutex_unlock(lock);
-        } else if (lock->__data.__lock != 0) {
-            *lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+        } else if (is_locked(*lock)) {
+            *lock = recursive_mutex();
             count(unknot_stats.locks_renewed);
         }
     }

@@ -2,12 +2,13 @@
 #include "shim/identity.h"
 
 #include <dlfcn.h>
-#include <gnu/libc-version.h>
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "shim/dynamic_symbols.h"
 #include "shim/inner_code.h"
+#include "shim/libc.h"
 #include "shim/real_allocator.h"
 #include "shim/thread_state.h"
 
@@ -41,14 +42,14 @@ struct Object {
         return false;
     }
 
-    // Is a library whose name starts like this among DT_NEEDED? glibc has relocated the string table's address.
+    // Is a library whose name starts like this among DT_NEEDED?
     bool needs(const char* prefix) const {
         for (unsigned i = 0; i < about.dlpi_phnum; ++i) {
             if (about.dlpi_phdr[i].p_type != PT_DYNAMIC) continue;
             const auto* first = reinterpret_cast<const ElfW(Dyn)*>(about.dlpi_addr + about.dlpi_phdr[i].p_vaddr);
             const char* strings = nullptr;
             for (const auto* entry = first; entry->d_tag != DT_NULL; ++entry) {
-                if (entry->d_tag == DT_STRTAB) strings = reinterpret_cast<const char*>(entry->d_un.d_ptr);
+                if (entry->d_tag == DT_STRTAB) strings = at_run_time<char>(about, entry->d_un.d_ptr);
             }
             if (strings == nullptr) continue;
             for (const auto* entry = first; entry->d_tag != DT_NULL; ++entry) {
@@ -97,7 +98,7 @@ void describe_allocator(const Object& object, AllocatorEvidence& seen) {
         void* found = self != nullptr ? dlsym(self, symbol) : nullptr;
         return found != nullptr && object.contains(found);
     };
-    seen.is_libc = object.contains(reinterpret_cast<const void*>(&gnu_get_libc_version));
+    seen.is_libc = object.contains(inside_libc());
     if (!seen.is_libc) {
         seen.has_tc_malloc = has("tc_malloc");
         seen.has_growth_stacks = has("HeapProfilerStart") || object.needs("libunwind.so");
@@ -158,8 +159,8 @@ Identity identify_process() {
     Search search{.program_malloc = foreign_malloc(), .backtrace = dlsym(RTLD_NEXT, "_Unwind_Backtrace")};
     real_allocator.dl_iterate_phdr(look_at, &search);
     AllocatorEvidence& seen = search.identity.evidence;
-    // "2.36"
-    const char* minor = strchr(gnu_get_libc_version(), '.');
+    seen.knows_loader = knows_loader;
+    const char* minor = strchr(libc_version(), '.');
     seen.glibc_minor = minor != nullptr ? static_cast<unsigned>(strtoul(minor + 1, nullptr, 10)) : 0;
     if (search.allocator.about.dlpi_phdr != nullptr) describe_allocator(search.allocator, seen);
     return search.identity;

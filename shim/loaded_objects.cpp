@@ -7,6 +7,7 @@
 #include <atomic>
 
 #include "shim/inner_code.h"
+#include "shim/libc.h"
 #include "shim/loader_lock.h"
 #include "shim/own_stack.h"
 #include "shim/stats.h"
@@ -188,10 +189,10 @@ void find_version_words() {
     real_allocator.dl_iterate_phdr(measure_one, &seen);
     // _dl_load_adds follows the locks; the TLS lock (2.35 and later) may stand between.
     const pthread_mutex_t* after = loader_locks.write_lock + 1;
-    if (after->__data.__kind == PTHREAD_MUTEX_RECURSIVE_NP) ++after;
+    if (is_recursive(*after)) ++after;
     const auto* adds = reinterpret_cast<const std::uint64_t*>(after);
     const auto* first = static_cast<const FirstNamespace*>(loader_locks.rtld_global);
-    const bool found = *adds == seen.adds && first->loaded == _r_debug.r_map && first->count == seen.objects &&
+    const bool found = *adds == seen.adds && first->loaded == first_loaded() && first->count == seen.objects &&
                        seen.adds - seen.subs == seen.objects;
     if (found) loader_version = {.adds = adds, .loaded = &first->count};
 }

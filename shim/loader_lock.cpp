@@ -4,6 +4,8 @@
 #include <dlfcn.h>
 #include <link.h>
 
+#include "shim/libc.h"
+
 namespace unknot {
 
 constinit LoaderLocks loader_locks;
@@ -23,13 +25,12 @@ struct Calibration {
 constinit Calibration calibration;
 
 bool is_owned_recursive(const pthread_mutex_t& mutex, int id) {
-    return mutex.__data.__kind == PTHREAD_MUTEX_RECURSIVE_NP && mutex.__data.__owner == id &&
-           mutex.__data.__count == 1 && mutex.__data.__lock != 0 && mutex.__data.__nusers == 1;
+    return is_recursive(mutex) && owner_of(mutex) == id && is_locked_once(mutex);
 }
 
 // Another thread may own it at the same moment; this one does not.
 bool is_not_ours(const pthread_mutex_t& mutex) {
-    return mutex.__data.__kind == PTHREAD_MUTEX_RECURSIVE_NP && mutex.__data.__owner != calibration.id;
+    return is_recursive(mutex) && owner_of(mutex) != calibration.id;
 }
 
 // Inside a dl_iterate_phdr callback exactly one recursive mutex of the struct is owned by this thread.
@@ -47,11 +48,9 @@ const char* locate_rtld_global() {
     calibration.start = static_cast<char*>(dlsym(RTLD_DEFAULT, "_rtld_global"));
     if (calibration.start == nullptr) return "the loader exports no _rtld_global";
     Dl_info info;
-    void* entry = nullptr;
-    if (dladdr1(calibration.start, &info, &entry, RTLD_DL_SYMENT) == 0 || entry == nullptr) {
-        return "_rtld_global has no symbol entry";
-    }
-    calibration.size = static_cast<const ElfW(Sym)*>(entry)->st_size;
+    const ElfW(Sym)* entry = symbol_at(calibration.start, info);
+    if (entry == nullptr) return "_rtld_global has no symbol entry";
+    calibration.size = entry->st_size;
     if (calibration.size < 3 * sizeof(pthread_mutex_t)) return "_rtld_global is too small";
     return nullptr;
 }
@@ -82,8 +81,8 @@ const char* find_and_confirm(WalkFunction walk) {
 const char* calibrate(WalkFunction walk) {
     const char* failure = find_and_confirm(walk);
     if (failure == nullptr) {
-        loader_locks.load_owner = &calibration.load_lock->__data.__owner;
-        loader_locks.write_owner = &calibration.write_lock->__data.__owner;
+        loader_locks.load_owner = &owner_of(*calibration.load_lock);
+        loader_locks.write_owner = &owner_of(*calibration.write_lock);
         loader_locks.write_lock = calibration.write_lock;
         loader_locks.rtld_global = calibration.start;
     }
@@ -94,8 +93,8 @@ const char* calibrate(WalkFunction walk) {
 
 void confirm_load_lock(const ThreadState& thread) {
     const pthread_mutex_t* candidate = calibration.load_lock;
-    if (candidate != nullptr && candidate->__data.__kind == PTHREAD_MUTEX_RECURSIVE_NP && calibration.id != 0 &&
-        &thread == &thread_state && candidate->__data.__owner == calibration.id) {
+    if (candidate != nullptr && is_recursive(*candidate) && calibration.id != 0 && &thread == &thread_state &&
+        owner_of(*candidate) == calibration.id) {
         calibration.confirmed = true;
     }
 }

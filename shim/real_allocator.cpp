@@ -2,12 +2,13 @@
 #include "shim/real_allocator.h"
 
 #include <dlfcn.h>
-#include <gnu/libc-version.h>
 #include <link.h>
 
 #include <atomic>
+#include <initializer_list>
 
 #include "policy/settings.h"
+#include "shim/libc.h"
 #include "shim/stand_ins.h"
 
 namespace unknot {
@@ -33,7 +34,7 @@ struct LibcImage {
 
     static LibcImage find() {
         Dl_info about{};
-        if (dladdr(reinterpret_cast<const void*>(&gnu_get_libc_version), &about) == 0) return {};
+        if (dladdr(inside_libc(), &about) == 0) return {};
         const auto* header = static_cast<const ElfW(Ehdr)*>(about.dli_fbase);
         const auto start = reinterpret_cast<std::uintptr_t>(header);
         const auto* segments = reinterpret_cast<const ElfW(Phdr)*>(start + header->e_phoff);
@@ -100,9 +101,8 @@ class Adoption {
     // lead back to us.
     bool is_defined_elsewhere(const void* function) const {
         Dl_info about{};
-        void* entry = nullptr;
-        if (dladdr1(function, &about, &entry, RTLD_DL_SYMENT) == 0 || about.dli_fbase == own_base_) return false;
-        return entry != nullptr && static_cast<const ElfW(Sym)*>(entry)->st_shndx != SHN_UNDEF;
+        const ElfW(Sym)* entry = symbol_at(function, about);
+        return entry != nullptr && about.dli_fbase != own_base_ && entry->st_shndx != SHN_UNDEF;
     }
 
     static const void* own_base() {

@@ -108,6 +108,14 @@ void no_exit_hook() {
     write(line);
 }
 
+void another_libc() {
+    Line line;
+    line
+        << "passing through: this libc is not glibc, so its loader's locks are not known; this process runs as without "
+           "unknot";
+    line.write();
+}
+
 void static_reserve(std::size_t bytes) {
     Line line;
     line << "no address space for the arena: using the static reserve of " << bytes << " bytes";

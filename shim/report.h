@@ -18,6 +18,7 @@ void missing_vendor(const char* object, const char* function);
 void calibration_failed(const char* reason);
 void no_snapshot();
 void no_exit_hook();
+void another_libc();
 void static_reserve(std::size_t bytes);
 
 // The report of UNKNOT_REPORT=exit.

@@ -4,6 +4,7 @@
 
 #include "shim/cxx_runtime.h"
 #include "shim/identity.h"
+#include "shim/libc.h"
 #include "shim/loaded_objects.h"
 #include "shim/loader_lock.h"
 #include "shim/log_output.h"
@@ -48,7 +49,8 @@ void stand_aside(const Identity& identity) {
 
 void decide_mode(const Identity& identity) {
     settings.mode = resolve_mode(settings.mode, identity.evidence);
-    if (identity.position != Position::on_path) stand_aside(identity);
+    if (identity.position != Position::on_path) return stand_aside(identity);
+    if (!knows_loader && settings.mode == Mode::pass_through) report::another_libc();
 }
 
 bool watches() {

@@ -26,16 +26,6 @@ constinit pthread_key_t exit_key = 0;
 constinit bool has_exit_key = false;
 }  // namespace
 
-int id_in_mutexes() {
-    pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-    pthread_mutex_lock(&mutex);
-    // The field is in the installed headers (bits/struct_mutex.h) because the static initialisers need it: glibc can
-    // not change it without breaking every compiled program.
-    const int id = mutex.__data.__owner;
-    pthread_mutex_unlock(&mutex);
-    return id;
-}
-
 void renew_thread() {
     if (thread_state.id != nobody) thread_state.id = id_in_mutexes();
 }

@@ -7,6 +7,7 @@
 
 #include "shim/arena.h"
 #include "shim/inner_code.h"
+#include "shim/libc.h"
 
 namespace [[gnu::visibility("hidden")]] unknot {
 
@@ -65,10 +66,6 @@ extern constinit thread_local ThreadState thread_state asm("unknot_thread")
 [[gnu::always_inline]] inline bool must_go_slow(const ThreadState& thread) {
     return __builtin_expect(__atomic_load_n(thread.watched, __ATOMIC_RELAXED) == thread.id, 0);
 }
-
-// This thread's id as the loader's mutexes spell it. glibc stores the id cached in its thread descriptor, which is not
-// always what gettid says (in a vfork child it is the parent's); a mutex of our own gets the same word.
-int id_in_mutexes();
 
 // In the child of a fork: this thread has another id.
 void renew_thread();
