@@ -113,7 +113,7 @@ void another_libc() {
     line
         << "passing through: this libc is not glibc, so its loader's locks are not known; this process runs as without "
            "unknot";
-    line.write();
+    write(line);
 }
 
 void static_reserve(std::size_t bytes) {
