@@ -39,7 +39,7 @@ struct Owned {
 
 // Larger blocks are looked at in some places only: pages that are never touched cost nothing.
 std::size_t stride(std::size_t size) {
-    return size <= 512 ? 1 : size <= 2048 ? 509 : 16381;
+    return size <= 512 ? 1 : size <= 2048 ? 509 : size <= 65536 ? 16381 : 262139;
 }
 
 class Session {
