@@ -21,6 +21,8 @@ const char* name_of_source(OwnerSource source) {
             return "inferred";
         case OwnerSource::absent:
             return "absent";
+        case OwnerSource::interrupted:
+            return "interrupted";
     }
     return "unknown";
 }

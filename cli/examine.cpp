@@ -59,6 +59,17 @@ void find_shim(const Process* process, const Objects& objects, const Environment
     found.notes.push_back("the mode of the shim is what the environment asks for, not what the process reports");
 }
 
+Cycle kind_of(const Deadlock& deadlock) {
+    if (!deadlock.seen) return Cycle::none;
+    bool loader_alone = true;
+    for (const CycleStep& step : deadlock.cycle) {
+        if (step.source == OwnerSource::absent) return Cycle::owner_gone;
+        if (step.source == OwnerSource::interrupted) return Cycle::interrupted;
+        loader_alone = loader_alone && step.through_loader;
+    }
+    return loader_alone ? Cycle::loader_locks : Cycle::other_locks;
+}
+
 void judge_it(const Objects& objects, Examination& found) {
     RiskFacts& facts = found.facts;
     facts.allocator = found.allocator.evidence;
@@ -71,7 +82,7 @@ void judge_it(const Objects& objects, Examination& found) {
     facts.old_async_profiler = std::any_of(found.walkers.begin(), found.walkers.end(),
                                            [](const Walker& walker) { return walker.old_async_profiler; });
     facts.both_edges_witnessed = found.page && found.page->both_edges_seen();
-    facts.cycle_seen = found.deadlock.seen;
+    facts.cycle = kind_of(found.deadlock);
     if (found.shim.mode == Mode::automatic) found.shim.mode = resolve_mode(Mode::automatic, facts.allocator);
     facts.shim = found.shim;
     found.judgement = judge(facts);
@@ -136,6 +147,11 @@ Examination examine_process(pid_t pid) {
     gather(&process, objects, found);
     found.deadlock = look_for_deadlock(process, mappings, objects, found.libc.is_static ? 0 : found.libc.glibc_minor);
     if (!process.denied().empty()) found.missing_permission = process.denied();
+    if (!found.deadlock.own_lock.empty())
+        found.notes.push_back(found.deadlock.own_lock +
+                              ": for ever, unless another thread unlocks it; a signal handler or a callback may have "
+                              "come back into it. It "
+                              "is no lock of the loader, so the shim does not help");
     if (!found.deadlock.suspicion.empty()) found.notes.push_back(found.deadlock.suspicion);
     if (!found.deadlock.cannot_tell.empty() && found.missing_permission.empty())
         found.notes.push_back("whether it is deadlocked cannot be told: " + found.deadlock.cannot_tell);

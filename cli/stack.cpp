@@ -110,6 +110,19 @@ std::string Stack::callback_of_walk() const {
     return {};
 }
 
+std::string Stack::interrupted_walk() const {
+    const auto is_walk = [](const Frame& frame) { return frame.text.starts_with("dl_iterate_phdr") && !frame.scanned; };
+    const auto inner = std::find_if(frames.begin(), frames.end(), is_walk);
+    if (inner == frames.end()) return {};
+    for (auto outer = std::find_if(inner + 1, frames.end(), is_walk); outer != frames.end();
+         outer = std::find_if(outer + 1, frames.end(), is_walk)) {
+        // What libc calls from there itself is the lock; the frame within that is where the signal came in.
+        if (outer - inner > 2 && (outer - 1)->object == outer->object && (outer - 2)->object == outer->object)
+            return (outer - 1)->text;
+    }
+    return {};
+}
+
 struct StackReader::Session {
     Target target{};
     Dwfl* dwfl = nullptr;

@@ -26,6 +26,9 @@ struct Stack {
     const Frame* named_frame_in(const std::string& object) const;
     // The function that dl_iterate_phdr calls in this stack; empty: it is in no walk.
     std::string callback_of_walk() const;
+    // The function in which an outer walk of the same thread was interrupted while it took or left the loader lock,
+    // where the innermost walk waits for it; empty: there is no such walk.
+    std::string interrupted_walk() const;
 };
 
 class StackReader {

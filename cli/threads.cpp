@@ -5,7 +5,6 @@
 #include "cli/threads.h"
 
 #include <fmt/format.h>
-#include <linux/futex.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include <thread>
 
 #include "cli/trouble.h"
+#include "cli/waits.h"
 
 namespace unknot::cli {
 namespace {
@@ -22,14 +22,6 @@ namespace {
 constexpr int samples_wanted = 6;
 constexpr int interval_ms = 200;
 constexpr std::size_t most_stacks = 64;
-
-std::uint64_t waited_for(const ThreadState& thread) {
-    if (!thread.in_syscall || thread.syscall != SYS_futex) return 0;
-    const auto operation = static_cast<int>(thread.argument[1]) & FUTEX_CMD_MASK;
-    const bool waits = operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET || operation == FUTEX_LOCK_PI ||
-                       operation == FUTEX_WAIT_REQUEUE_PI;
-    return waits ? thread.argument[0] : 0;
-}
 
 using Snapshot = std::map<pid_t, ThreadState>;
 
@@ -43,6 +35,8 @@ class Search {
   private:
     Snapshot sample();
     bool has_waiter_for_loader(const Snapshot& snapshot) const;
+    bool has_waiter_for_itself(const Snapshot& snapshot) const;
+    void note_own_lock();
     std::uint64_t steady_wait(pid_t tid) const;
     bool never_ran(pid_t tid) const;
     pid_t thread_with_inner(std::int32_t inner) const;
@@ -50,6 +44,7 @@ class Search {
     std::optional<std::int32_t> recorded_owner(std::uint64_t address) const;
     pid_t inferred_owner(std::uint64_t address, std::string& evidence);
     const Stack& stack_of(pid_t tid);
+    void look_for_interruption(CycleStep& step);
     CycleStep step_of(pid_t tid, std::uint64_t address);
     bool follow(pid_t first);
     void describe_threads();
@@ -78,6 +73,22 @@ bool Search::has_waiter_for_loader(const Snapshot& snapshot) const {
         const std::uint64_t address = waited_for(entry.second);
         return address != 0 && result_.locks.at(address) != nullptr;
     });
+}
+
+bool Search::has_waiter_for_itself(const Snapshot& snapshot) const {
+    return std::any_of(snapshot.begin(), snapshot.end(),
+                       [&](const auto& entry) { return waits_for_itself(process_, entry.second); });
+}
+
+// No verdict: such a mutex may be meant for another thread to unlock, as long as libc does not mind.
+void Search::note_own_lock() {
+    for (const auto& [tid, thread] : samples_.back()) {
+        const std::uint64_t address = steady_wait(tid);
+        if (address == 0 || !never_ran(tid) || !waits_for_itself(process_, thread)) continue;
+        result_.own_lock = fmt::format("thread {} ({}) waits for {}, a mutex that it owns itself", tid, thread.name,
+                                       lock_name(address));
+        return;
+    }
 }
 
 // The address this thread waited for in every sample; a spin lock's waiter wakes up now and then (its futex wait has a
@@ -128,9 +139,7 @@ std::optional<std::int32_t> Search::recorded_owner(std::uint64_t address) const 
     const auto words = process_.read<MutexWords>(loader != nullptr ? loader->address : address);
     if (!words) return std::nullopt;
     if (loader != nullptr) return words->owner;
-    const bool shaped = words->lock >= 1 && words->lock <= 2 && words->owner > 0 && words->users >= 1 &&
-                        words->kind >= 0 && words->kind < 1024;
-    if (!shaped || thread_with_inner(words->owner) == 0) return std::nullopt;
+    if (!is_held_mutex(*words) || thread_with_inner(words->owner) == 0) return std::nullopt;
     return words->owner;
 }
 
@@ -164,17 +173,27 @@ pid_t Search::inferred_owner(std::uint64_t address, std::string& evidence) {
     return 0;
 }
 
+// Taken, and nobody has signed for it: the waiter itself was about to, or had just crossed its name out.
+void Search::look_for_interruption(CycleStep& step) {
+    const std::string place = stack_of(step.tid).interrupted_walk();
+    if (place.empty() || !step.waits_for.starts_with("_dl_load_write_lock")) return;
+    step.source = OwnerSource::interrupted;
+    step.held_by = step.tid;
+    step.evidence = place;
+}
+
 CycleStep Search::step_of(pid_t tid, std::uint64_t address) {
     CycleStep step;
     step.tid = tid;
     step.thread_name = samples_.back().at(tid).name;
     step.waits_for = lock_name(address);
     step.through_loader = result_.locks.at(address) != nullptr;
-    if (!step.through_loader) step.callback = stack_of(tid).callback_of_walk();
+    step.callback = stack_of(tid).callback_of_walk();
     if (const auto owner = recorded_owner(address)) {
         step.recorded_owner = *owner;
         step.held_by = *owner == 0 ? 0 : thread_with_inner(*owner);
         if (step.through_loader && *owner != 0 && step.held_by == 0) step.source = OwnerSource::absent;
+        if (step.through_loader && *owner == 0) look_for_interruption(step);
         return step;
     }
     step.held_by = inferred_owner(address, step.evidence);
@@ -191,7 +210,7 @@ bool Search::follow(pid_t first) {
         chain.push_back(step_of(tid, address));
         const CycleStep& step = chain.back();
         if (step.through_loader && !never_ran(tid)) return false;
-        if (step.source == OwnerSource::absent) {
+        if (step.source == OwnerSource::absent || step.source == OwnerSource::interrupted) {
             result_.cycle = {step};
             return true;
         }
@@ -237,7 +256,7 @@ Deadlock Search::run() {
         return result_;
     }
     if (!readable) result_.cannot_tell = "this kernel does not tell what threads wait for (/proc/PID/task/TID/syscall)";
-    if (!has_waiter_for_loader(samples_[0])) return result_;
+    if (!has_waiter_for_loader(samples_[0]) && !has_waiter_for_itself(samples_[0])) return result_;
 
     for (int n = 1; n < samples_wanted; ++n) {
         std::this_thread::sleep_for(std::chrono::milliseconds(interval_ms));
@@ -255,6 +274,7 @@ Deadlock Search::run() {
         if (follow(tid)) break;
     }
     result_.seen = !result_.cycle.empty();
+    if (!result_.seen) note_own_lock();
     if (!result_.seen && stuck)
         result_.suspicion =
             "a thread has waited for a loader lock all the time, but who keeps it from going on could not be shown";

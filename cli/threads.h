@@ -12,9 +12,10 @@
 namespace unknot::cli {
 
 enum class OwnerSource {
-    recorded,  // the lock's own owner word
-    inferred,  // a spin lock records no owner: the thread whose stack is inside the allocator
-    absent,    // the recorded owner is no thread of this process (forked in the middle of a walk)
+    recorded,     // the lock's own owner word
+    inferred,     // a spin lock records no owner: the thread whose stack is inside the allocator
+    absent,       // the recorded owner is no thread of this process (forked in the middle of a walk)
+    interrupted,  // none is recorded, and the waiter's own stack shows it taking or leaving that lock, below a signal
 };
 
 // One step of the cycle: this thread waits for a lock that the next step's thread holds.
@@ -45,6 +46,7 @@ struct Deadlock {
     int interval_ms = 0;
     std::string cannot_tell;  // why a deadlock can be neither seen nor excluded; empty: it can
     std::string suspicion;    // a loader lock is held and waited for, but no cycle could be shown
+    std::string own_lock;     // a thread waits for a mutex that it owns itself; no lock of the loader
 };
 
 Deadlock look_for_deadlock(const Process& process, const std::vector<Mapping>& mappings, const Objects& objects,

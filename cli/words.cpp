@@ -26,6 +26,12 @@ std::string key_of(Reason reason) {
     switch (reason) {
         case Reason::cycle_seen:
             return "cycle_seen";
+        case Reason::cycle_of_loader_locks:
+            return "cycle_of_loader_locks";
+        case Reason::forked_beside_walk:
+            return "forked_beside_walk";
+        case Reason::walk_interrupted:
+            return "walk_interrupted";
         case Reason::both_edges_witnessed:
             return "both_edges_witnessed";
         case Reason::unwinds_with_libunwind:
@@ -66,6 +72,8 @@ std::string key_of(Advice advice) {
     switch (advice) {
         case Advice::end_the_process:
             return "end_the_process";
+        case Advice::keep_one_order:
+            return "keep_one_order";
         case Advice::upgrade_async_profiler:
             return "upgrade_async_profiler";
         case Advice::use_generic_fp:
@@ -95,6 +103,18 @@ std::string sentence(Reason reason, const Examination& found) {
     switch (reason) {
         case Reason::cycle_seen:
             return "its threads wait for each other through a loader lock and none of them has moved";
+        case Reason::cycle_of_loader_locks:
+            return "its threads wait for each other through loader locks alone, taken in two orders, and none of them "
+                   "has "
+                   "moved: no allocator takes part, so neither another allocator nor the shim is a cure";
+        case Reason::forked_beside_walk:
+            return "it was forked while another thread walked the loaded objects: libc leaves the child with a write "
+                   "lock "
+                   "that nobody will ever release";
+        case Reason::walk_interrupted:
+            return "a signal came while its thread took or left the write lock, and the handler walks the loaded "
+                   "objects: "
+                   "it waits for the thread that it has interrupted";
         case Reason::both_edges_witnessed:
             return "observe mode saw both edges: allocations under a loader lock, and walks from inside the allocator";
         case Reason::unwinds_with_libunwind:
@@ -157,6 +177,10 @@ std::string sentence(Advice advice, const Examination& found) {
                                         "it will not go on by itself: end it with kill -KILL {} (libunwind keeps "
                                         "other signals pending)",
                                         found.pid);
+        case Advice::keep_one_order:
+            return "mend the program: no dladdr, dlsym, dlopen or dlclose inside a dl_iterate_phdr callback; remember "
+                   "the "
+                   "addresses there and ask about them afterwards";
         case Advice::upgrade_async_profiler:
             return "upgrade async-profiler to 4.0 or later, which does not allocate inside a walk";
         case Advice::use_generic_fp:
@@ -182,7 +206,8 @@ std::string sentence(Advice advice, const Examination& found) {
         case Advice::preload_shim_first:
             return "put the shim before the allocator in LD_PRELOAD (unknot run does)";
         case Advice::use_shim:
-            return found.facts.allocator.is_libc || found.facts.both_edges_witnessed
+            return found.facts.allocator.is_libc || found.facts.both_edges_witnessed ||
+                           needs_no_allocator(found.facts.cycle)
                        ? "start it under the shim: unknot run --mode protect -- COMMAND"
                        : "start it under the shim, which cuts both edges: unknot run -- COMMAND";
     }
@@ -199,6 +224,12 @@ std::string sentence(const CycleStep& step) {
         case OwnerSource::inferred:
             return fmt::format("{}, which thread {} holds (inferred, such a lock records no owner: {})", begin,
                                step.held_by, step.evidence);
+        case OwnerSource::interrupted:
+            return fmt::format(
+                "{}, which it has taken itself without being recorded as its owner (inferred: a signal interrupted it "
+                "in "
+                "{}, below the handler on its own stack)",
+                begin, step.evidence);
         case OwnerSource::absent:
             return fmt::format(
                 "{}, whose recorded owner {} is no thread of this process: it was forked while another thread "

@@ -13,8 +13,20 @@ namespace unknot {
 
 enum class Verdict : std::uint8_t { not_affected, is_protected, at_risk, deadlocked };
 
+// What a deadlock that was seen goes through.
+enum class Cycle : std::uint8_t {
+    none,
+    other_locks,   // a loader lock and one that is not the loader's: what the shim is for
+    loader_locks,  // loader locks alone, in two orders: no allocator takes part, the shim cures nothing
+    owner_gone,    // the write lock's owner is no thread of the process: forked beside a walk
+    interrupted,   // a signal came between taking the write lock and recording its owner, and its handler walks
+};
+
 enum class Reason : std::uint8_t {
     cycle_seen,                 // threads wait for each other through a loader lock
+    cycle_of_loader_locks,      // the same, and through nothing else
+    forked_beside_walk,         // the owner of the write lock stayed in the parent
+    walk_interrupted,           // a signal handler walks while its thread takes or leaves the write lock
     both_edges_witnessed,       // observe mode saw L -> M and M -> L
     unwinds_with_libunwind,     // the allocator takes stack traces through nongnu libunwind: dl_iterate_phdr
     unwinds_with_old_libgcc,    // libgcc_s that calls dl_iterate_phdr (no _dl_find_object)
@@ -35,6 +47,7 @@ enum class Reason : std::uint8_t {
 
 enum class Advice : std::uint8_t {
     end_the_process,         // a deadlocked process does not come back
+    keep_one_order,          // no dladdr, dlsym or dlopen inside a walk: only the program can mend it
     upgrade_async_profiler,  // to 4.0 or later
     use_generic_fp,          // TCMALLOC_STACKTRACE_METHOD=generic_fp
     use_libgcc,              // TCMALLOC_STACKTRACE_METHOD=libgcc
@@ -66,7 +79,7 @@ struct RiskFacts {
     bool sanitizer = false;             // malloc belongs to a sanitizer
     bool old_async_profiler = false;    // earlier than 4.0, or a fork that parses symbols in a walk
     bool both_edges_witnessed = false;
-    bool cycle_seen = false;
+    Cycle cycle = Cycle::none;
     ShimFacts shim{};
 };
 
@@ -124,6 +137,14 @@ constexpr bool shim_protects(const ShimFacts& shim) {
            (shim.probe == Probe::owner_words || shim.walk_mode == WalkMode::nonblocking);
 }
 
+constexpr void advise_shim(const RiskFacts& facts, ShortList<Advice, 8>& advice) {
+    if (facts.malloc_in_executable || facts.is_static) return;
+    if (facts.allocator.glibc_minor == 0) return;  // the shim reads glibc's locks
+    if (!facts.shim.present) return advice.add(Advice::use_shim);
+    if (facts.shim.wrong_order) return advice.add(Advice::preload_shim_first);
+    if (facts.shim.mode != Mode::protect) advice.add(Advice::set_protect_mode);
+}
+
 constexpr void advise(const RiskFacts& facts, ShortList<Advice, 8>& advice) {
     const AllocatorEvidence& seen = facts.allocator;
     const AllocatorKind kind = identify(seen);
@@ -138,25 +159,42 @@ constexpr void advise(const RiskFacts& facts, ShortList<Advice, 8>& advice) {
     if (kind == AllocatorKind::jemalloc) advice.add(Advice::turn_profiling_off);
     if (facts.malloc_in_executable || facts.is_static) return;
     if (!is_full_tcmalloc(kind)) advice.add(Advice::use_another_allocator);
-    if (seen.glibc_minor == 0) return;  // the shim reads glibc's locks
-    if (!facts.shim.present) return advice.add(Advice::use_shim);
-    if (facts.shim.wrong_order) return advice.add(Advice::preload_shim_first);
-    if (facts.shim.mode != Mode::protect) advice.add(Advice::set_protect_mode);
+    advise_shim(facts, advice);
+}
+
+constexpr Reason reason_for(Cycle cycle) {
+    switch (cycle) {
+        case Cycle::loader_locks:
+            return Reason::cycle_of_loader_locks;
+        case Cycle::owner_gone:
+            return Reason::forked_beside_walk;
+        case Cycle::interrupted:
+            return Reason::walk_interrupted;
+        default:
+            return Reason::cycle_seen;
+    }
+}
+
+// Cured by the shim's fork handler and by its walk, whatever the allocator.
+constexpr bool needs_no_allocator(Cycle cycle) {
+    return cycle == Cycle::owner_gone || cycle == Cycle::interrupted;
 }
 
 constexpr Judgement judge(const RiskFacts& facts) {
     Judgement result;
-    if (facts.cycle_seen) {
+    const bool deadlocked = facts.cycle != Cycle::none;
+    if (deadlocked) {
         result.verdict = Verdict::deadlocked;
-        result.reasons.add(Reason::cycle_seen);
+        result.reasons.add(reason_for(facts.cycle));
         result.advice.add(Advice::end_the_process);
+        if (facts.cycle == Cycle::loader_locks) result.advice.add(Advice::keep_one_order);
     }
     if (facts.both_edges_witnessed) result.reasons.add(Reason::both_edges_witnessed);
     const bool asks = judge_allocator(facts, result.reasons);
     const bool risky = asks || facts.both_edges_witnessed;
     if (risky && facts.old_async_profiler) result.reasons.add(Reason::walker_allocates);
     const bool safe = shim_protects(facts.shim);
-    if (facts.shim.present && (risky || facts.cycle_seen)) {
+    if (facts.shim.present && (risky || deadlocked)) {
         if (!facts.shim.reached)
             result.reasons.add(Reason::shim_bypassed);
         else if (safe)
@@ -165,18 +203,23 @@ constexpr Judgement judge(const RiskFacts& facts) {
             result.reasons.add(Reason::shim_passive);
         if (facts.shim.probe == Probe::wrapper) result.reasons.add(Reason::shim_sees_walks_only);
     }
-    if (!facts.cycle_seen) {
+    if (!deadlocked) {
         if (!risky) return result;
         result.verdict = safe ? Verdict::is_protected : Verdict::at_risk;
         if (safe) return result;
     }
-    if (risky) advise(facts, result.advice);
+    // What helps against the allocator's part would not have helped here.
+    if (facts.cycle == Cycle::loader_locks) return result;
+    if (needs_no_allocator(facts.cycle))
+        advise_shim(facts, result.advice);
+    else if (risky)
+        advise(facts, result.advice);
     return result;
 }
 
 static_assert(judge({.allocator = {.is_libc = true}}).verdict == Verdict::not_affected);
 static_assert(judge({.allocator = {.has_tc_malloc = true, .has_growth_stacks = true, .glibc_minor = 36}}).verdict ==
               Verdict::at_risk);
-static_assert(judge({.allocator = {.is_libc = true}, .cycle_seen = true}).verdict == Verdict::deadlocked);
+static_assert(judge({.allocator = {.is_libc = true}, .cycle = Cycle::other_locks}).verdict == Verdict::deadlocked);
 
 }  // namespace unknot

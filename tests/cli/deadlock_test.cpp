@@ -74,6 +74,53 @@ TEST(Deadlock, of_a_child_forked_in_the_middle_of_a_walk_has_no_owner) {
     ASSERT_EQ(found.deadlock.cycle.size(), 1u);
     EXPECT_EQ(found.deadlock.cycle[0].source, cli::OwnerSource::absent);
     EXPECT_NE(found.deadlock.cycle[0].recorded_owner, 0);
+    EXPECT_TRUE(found.judgement.reasons.has(Reason::forked_beside_walk));
+    EXPECT_TRUE(found.judgement.advice.has(Advice::use_shim));
+}
+
+// openucx/ucx/issues/3517: the shim would not have helped, and nobody is told that it would.
+TEST(Deadlock, of_loader_locks_alone_is_for_the_program_to_mend) {
+    Victim victim(built("incidents/looks_up_address_in_walk"), bare_tcmalloc, {}, Ready::never);
+    const auto found = examine_when_stuck(victim, victim.pid());
+    expect_closed(found.deadlock.cycle);
+    EXPECT_NE(waiting_for(found, "_dl_load_write_lock"), nullptr);
+    const auto* walker = waiting_for(found, "_dl_load_lock");
+    ASSERT_NE(walker, nullptr);
+    EXPECT_FALSE(walker->callback.empty()) << "the callback that asks the loader";
+    EXPECT_TRUE(found.judgement.reasons.has(Reason::cycle_of_loader_locks));
+    EXPECT_TRUE(found.judgement.advice.has(Advice::keep_one_order));
+    EXPECT_FALSE(found.judgement.advice.has(Advice::use_shim));
+}
+
+// gperftools/gperftools/issues/1188: the lock is taken, and nobody is recorded as its owner.
+TEST(Deadlock, of_a_thread_whose_walk_a_signal_interrupted_is_with_itself) {
+    Victim victim(built("incidents/sampled_in_walk"), {}, {}, Ready::never);
+    const auto found = examine_when_stuck(victim, victim.pid());
+    ASSERT_EQ(found.deadlock.cycle.size(), 1u);
+    EXPECT_EQ(found.deadlock.cycle[0].source, cli::OwnerSource::interrupted);
+    EXPECT_EQ(found.deadlock.cycle[0].recorded_owner, 0);
+    EXPECT_NE(found.deadlock.cycle[0].evidence.find("libc"), std::string::npos) << "it was taking or leaving the lock";
+    EXPECT_TRUE(found.judgement.reasons.has(Reason::walk_interrupted));
+    EXPECT_TRUE(found.judgement.advice.has(Advice::use_shim));
+}
+
+// apache/foundationdb/issues/14022: a lock that is not the loader's, so it is a remark and no verdict.
+TEST(OwnLock, that_a_thread_waits_for_is_remarked) {
+    Victim victim("cli_locks_twice");
+    std::string remark;
+    EXPECT_TRUE(victim.until([&] { return !(remark = cli::examine_process(victim.pid()).deadlock.own_lock).empty(); }));
+    EXPECT_NE(remark.find("sample_lock"), std::string::npos) << remark;
+    EXPECT_NE(remark.find("thread " + victim.id()), std::string::npos) << remark;
+    const process::Result result = unknot({"doctor", "--no-report", victim.id()});
+    EXPECT_EQ(result.code, 0) << result.out << result.err;
+    EXPECT_NE(result.out.find(remark), std::string::npos) << result.out;
+}
+
+TEST(OwnLock, is_not_seen_where_locks_are_handed_on) {
+    Variables variables = bare_tcmalloc;
+    variables[1].second = "generic_fp";
+    Victim victim("phdr_deadlock", variables, {"lock3", "100000000"});
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(cli::examine_process(victim.pid()).deadlock.own_lock, "");
 }
 
 TEST(Deadlock, is_found_beside_the_statistics_of_a_shim_that_only_observes) {

@@ -145,7 +145,7 @@ TEST(Shim, that_does_not_protect_is_named_with_the_remedy) {
 TEST(Verdict, deadlocked_outranks_everything) {
     RiskFacts facts = full_tcmalloc(StackMethod::libunwind);
     facts.shim = protecting();
-    facts.cycle_seen = true;
+    facts.cycle = Cycle::other_locks;
     EXPECT_EQ(judge(facts).verdict, Verdict::deadlocked);
     EXPECT_EQ(advice_for(facts).front(), Advice::end_the_process);
 }
@@ -159,9 +159,35 @@ TEST(Witness, of_both_edges_outranks_what_is_known_of_the_allocator) {
     EXPECT_TRUE(judge(facts).reasons.has(Reason::both_edges_witnessed));
 }
 
+// Another allocator changes nothing there, and neither does the shim.
+TEST(Verdict, gives_no_advice_that_would_not_help_against_loader_locks_in_two_orders) {
+    RiskFacts facts = full_tcmalloc(StackMethod::libunwind);
+    facts.cycle = Cycle::loader_locks;
+    EXPECT_TRUE(judge(facts).reasons.has(Reason::cycle_of_loader_locks));
+    EXPECT_EQ(advice_for(facts), (std::vector{Advice::end_the_process, Advice::keep_one_order}));
+}
+
+// The allocator has no part in it, so nothing is said about it.
+TEST(Verdict, advises_the_shim_where_the_write_lock_has_lost_its_owner) {
+    for (const auto& [cycle, reason] : {std::pair(Cycle::owner_gone, Reason::forked_beside_walk),
+                                        std::pair(Cycle::interrupted, Reason::walk_interrupted)}) {
+        RiskFacts facts;
+        facts.allocator.is_libc = true;
+        facts.allocator.glibc_minor = 36;
+        facts.cycle = cycle;
+        EXPECT_TRUE(judge(facts).reasons.has(reason));
+        EXPECT_EQ(advice_for(facts), (std::vector{Advice::end_the_process, Advice::use_shim}));
+        facts.is_static = true;
+        EXPECT_EQ(advice_for(facts), std::vector{Advice::end_the_process}) << "a static program has no preload";
+    }
+}
+
 // The lists have room for everything at once.
 TEST(Judgement, never_overflows_its_lists) {
-    for (unsigned bits = 0; bits < 1u << 14; ++bits) {
+    constexpr Cycle cycles[] = {Cycle::none, Cycle::other_locks, Cycle::loader_locks, Cycle::owner_gone,
+                                Cycle::interrupted};
+    for (unsigned bits = 0; bits < std::size(cycles) << 13; ++bits) {
+        const Cycle cycle = cycles[bits >> 13];
         const auto bit = [&](unsigned n) { return ((bits >> n) & 1) != 0; };
         RiskFacts facts =
             bit(0) ? full_tcmalloc(bit(1) ? StackMethod::libunwind : StackMethod::libgcc) : jemalloc(bit(1));
@@ -171,12 +197,12 @@ TEST(Judgement, never_overflows_its_lists) {
         facts.malloc_in_executable = bit(5);
         facts.old_async_profiler = bit(6);
         facts.both_edges_witnessed = bit(7);
-        facts.cycle_seen = bit(8);
-        facts.shim.present = bit(9);
-        facts.shim.reached = bit(10);
-        facts.shim.mode = bit(11) ? Mode::protect : Mode::observe;
-        facts.shim.probe = bit(12) ? Probe::wrapper : Probe::owner_words;
-        facts.shim.wrong_order = bit(13);
+        facts.cycle = cycle;
+        facts.shim.present = bit(8);
+        facts.shim.reached = bit(9);
+        facts.shim.mode = bit(10) ? Mode::protect : Mode::observe;
+        facts.shim.probe = bit(11) ? Probe::wrapper : Probe::owner_words;
+        facts.shim.wrong_order = bit(12);
         const Judgement judgement = judge(facts);
         ASSERT_LE(judgement.reasons.count, std::size(judgement.reasons.items));
         ASSERT_LE(judgement.advice.count, std::size(judgement.advice.items));
