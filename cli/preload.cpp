@@ -25,6 +25,7 @@ constexpr NamedAllocator named_allocators[] = {
     {"tcmalloc", "libtcmalloc.so.4", "libgoogle-perftools4"},
     {"tcmalloc_minimal", "libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"},
     {"mimalloc", "libmimalloc.so.2", "libmimalloc2.0"},
+    {"mimalloc", "libmimalloc.so.3", "libmimalloc3"},  // from Debian 13
     {"jemalloc", "libjemalloc.so.2", "libjemalloc2"},
 };
 
@@ -37,9 +38,21 @@ bool is_allocator(const std::string& entry) {
     return name.starts_with("libtcmalloc") || name.starts_with("libjemalloc") || name.starts_with("libmimalloc");
 }
 
+// Of several sonames under one name the one that is installed where distributions put it; else the first, which the
+// check before the start will miss.
+const char* soname_of(const std::string& name) {
+    const char* first = nullptr;
+    for (const NamedAllocator& each : named_allocators) {
+        if (name != each.name) continue;
+        if (first == nullptr) first = each.soname;
+        for (const char* folder : {"/usr/lib/" UNKNOT_TRIPLET "/", "/usr/lib64/", "/usr/lib/"})
+            if (access((std::string(folder) + each.soname).c_str(), R_OK) == 0) return each.soname;
+    }
+    return first;
+}
+
 std::string allocator_entry(const std::string& asked) {
-    for (const NamedAllocator& each : named_allocators)
-        if (asked == each.name) return each.soname;
+    if (const char* soname = soname_of(asked)) return soname;
     if (asked.find('/') == std::string::npos)
         throw Trouble(
             fmt::format("--allocator {}: not known; tcmalloc, tcmalloc_minimal, mimalloc, jemalloc, or a path "
