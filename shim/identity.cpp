@@ -29,11 +29,20 @@ struct Object {
         return false;
     }
 
-    // Does a read-only segment hold `text`? (gperftools keeps the names of its stack methods there.)
+    // The flags of the segments where constants lie: aarch64's linker puts them beside the code, in one segment.
+    unsigned flags_of_constants() const {
+        for (unsigned i = 0; i < about.dlpi_phnum; ++i) {
+            if (about.dlpi_phdr[i].p_type == PT_LOAD && about.dlpi_phdr[i].p_flags == PF_R) return PF_R;
+        }
+        return PF_R | PF_X;
+    }
+
+    // Do its constants hold `text`? (gperftools keeps the names of its stack methods there.)
     bool mentions(const char* text) const {
+        const unsigned flags = flags_of_constants();
         for (unsigned i = 0; i < about.dlpi_phnum; ++i) {
             const ElfW(Phdr)& header = about.dlpi_phdr[i];
-            if (header.p_type == PT_LOAD && header.p_flags == PF_R &&
+            if (header.p_type == PT_LOAD && header.p_flags == flags &&
                 memmem(reinterpret_cast<const void*>(about.dlpi_addr + header.p_vaddr), header.p_filesz, text,
                        strlen(text) + 1) != nullptr) {
                 return true;
