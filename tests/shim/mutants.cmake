@@ -15,7 +15,13 @@ function(unknot_add_stress_mutant name source)
         set(text "${changed}")
     endwhile()
     set(copy ${CMAKE_CURRENT_BINARY_DIR}/${name}/${source})
-    file(CONFIGURE OUTPUT ${copy} CONTENT "${text}" @ONLY)  # leaves the file alone if it is the same
+    set(old "")
+    if(EXISTS ${copy})
+        file(READ ${copy} old)
+    endif()
+    if(NOT old STREQUAL text)  # else nothing is compiled again
+        file(WRITE ${copy} "${text}")
+    endif()
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${source})
 
     set(arena ${PROJECT_SOURCE_DIR}/shim/arena.cpp)
