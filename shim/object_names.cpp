@@ -5,7 +5,6 @@
 #include <link.h>
 #include <string.h>
 
-
 namespace unknot {
 
 namespace {

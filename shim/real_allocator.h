@@ -30,8 +30,8 @@ bool is_resolved();
 // allocations can be forwarded.
 bool knows_real_allocator();
 
-// For a shim that the program's calls do not reach: the doors that only the shim exports (an allocator of its own has no
-// free_sized, no reallocarray) lead to the allocator that the program does reach.
+// For a shim that the program's calls do not reach: the doors that only the shim exports (an allocator of its own has
+// no free_sized, no reallocarray) lead to the allocator that the program does reach.
 void adopt_program_allocator();
 
 // Bytes that may be used at a block of the real allocator; 0 where it cannot say. Locks nothing.

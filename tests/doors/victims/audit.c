@@ -6,7 +6,9 @@
 
 static unsigned long seen;
 
-unsigned la_version(unsigned version) { return version; }
+unsigned la_version(unsigned version) {
+    return version;
+}
 
 unsigned la_objopen(struct link_map* map, Lmid_t id, uintptr_t* cookie) {
     (void)map, (void)id, (void)cookie;
