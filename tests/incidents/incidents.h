@@ -13,10 +13,10 @@
 namespace unknot::preload {
 
 // Where the bare hang is luck: how often to try for it. Measured on two cores beside 20 to 300 other threads that were
-// ready to run: near_memory_tracker_102 hung in 16 of 21 runs, google_tcmalloc_120 in 20 of 21, heaptrack_88e66a6 in 36
-// of 97 (of half as many rounds as now), every other one in all of at least 14. At the worst of these rates 40 runs
-// without a hang come once in 100 million times.
-inline constexpr int most_tries = 40;
+// ready to run: near_memory_tracker_102 hung in 16 of 21 runs, google_tcmalloc_120 in 20 of 21, heaptrack_88e66a6 in 12
+// of 42, every other one in all of at least 14. At the worst of these rates 80 runs without a hang come once in 10^11
+// times.
+inline constexpr int most_tries = 80;
 inline constexpr int shimmed_runs = 3;
 
 // Counters of the report that must not be zero, over all shimmed runs together.
