@@ -17,7 +17,7 @@ struct Doors {
     std::size_t (*usable_size)(const void* block);           // of an arena block
     bool (*resize_in_place)(void* block, std::size_t size);  // an arena block; true: it has that room now
     void (*missing_vendor)(const char* object, const char* function);
-    [[noreturn]] void (*missing_function)(const char* function);
+    void (*missing_function)(const char* function);  // does not return; clang has no word for that here
 };
 
 extern "C" UNKNOT_EXPORT const Doors unknot_doors_1;

@@ -67,7 +67,7 @@ const char* find_and_confirm(WalkFunction walk) {
     if (!is_not_ours(*calibration.load_lock)) return "the word beside the write lock is no recursive mutex";
     // ld.so allocates the message of a failed dlopen while it owns the load lock; confirm_load_lock sees that.
     thread_state.watched = &thread_state.id;
-    dlopen("/nonexistent/unknot-calibration", RTLD_LAZY | RTLD_LOCAL);
+    if (void* unexpected = dlopen("/nonexistent/unknot-calibration", RTLD_LAZY | RTLD_LOCAL)) dlclose(unexpected);
     // A look-up that succeeds takes the error back (dlfcn/dlerror.c, all versions); dlerror would have it formatted
     // first, through code and tables of libc's that the program may never need.
     dlsym(RTLD_DEFAULT, "_rtld_global");
