@@ -26,17 +26,23 @@ namespace {
 int main() {
     scene::Growth growth;
     for (long round = 0; round < 20; ++round) {
-        // Ends by itself, so that a hung child shows: nothing in the process is awake then.
+        // Beside the fork for certain, and over after it, so that a hung child shows: nothing is awake then.
         std::atomic<long> walks = 0;
+        std::atomic<bool> forked = false;
         std::thread freeing([&] {
-            for (; walks < 20'000; ++walks) {
+            for (; !forked; ++walks) {
                 void* block = scene::seen(std::malloc(1000));
-                scene::inside_walk([&] { std::free(block); });
+                // Most of the thread's time lies inside, and so does the fork.
+                scene::inside_walk([&] {
+                    std::free(block);
+                    for (int i = 0; i < 50; ++i) std::free(scene::seen(std::malloc(1000)));
+                });
             }
         });
         while (walks < 100) std::this_thread::yield();
         const pid_t child = fork();
         if (child == 0) live_as_child();
+        forked = true;
         int status = 0;
         waitpid(child, &status, 0);
         freeing.join();
