@@ -85,7 +85,7 @@ TEST(Doctor, advises_libgcc_only_where_it_would_bind_to_libgcc) {
 
 TEST(Doctor, finds_allocators_without_stack_traces_not_affected) {
     for (const auto& [library, kind] :
-         {std::pair("libtcmalloc_minimal.so.4", "tcmalloc_minimal"), std::pair("libmimalloc.so.2", "mimalloc"),
+         {std::pair("libtcmalloc_minimal.so.4", "tcmalloc_minimal"), std::pair(UNKNOT_MIMALLOC, "mimalloc"),
           std::pair("libjemalloc.so.2", "jemalloc")}) {
         const Finding found = examine_under(library, {{"MALLOC_CONF", ""}});
         EXPECT_EQ(found.verdict(), "not affected") << library;

@@ -38,8 +38,8 @@ TEST(Run, keeps_what_was_preloaded_behind_the_shim) {
 }
 
 TEST(Run, replaces_the_allocator_when_one_is_asked_for) {
-    const auto list = cli::make_preload("/a/libjemalloc.so.2:/x/libother.so", "/lib/libunknot.so", "mimalloc");
-    EXPECT_EQ(list.text(), "/lib/libunknot.so:libmimalloc.so.2:/x/libother.so");
+    const auto list = cli::make_preload("/a/libmimalloc.so.2:/x/libother.so", "/lib/libunknot.so", "jemalloc");
+    EXPECT_EQ(list.text(), "/lib/libunknot.so:libjemalloc.so.2:/x/libother.so");
 }
 
 TEST(Run, protects_a_command_under_the_asked_allocator) {

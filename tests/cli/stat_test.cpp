@@ -166,7 +166,7 @@ TEST(OpenMetrics, passes_promtool) {
     const Folder folder;
     if (process::run({{"sh", "-c", "command -v promtool"}}).code != 0)
         GTEST_SKIP() << "promtool (package prometheus) is missing";
-    const Victim one("cli_idle", shim_and("libtcmalloc.so.4")), two("cli_idle", shim_and("libmimalloc.so.2"));
+    const Victim one("cli_idle", shim_and("libtcmalloc.so.4")), two("cli_idle", shim_and(UNKNOT_MIMALLOC));
     const process::Result metrics = unknot({"stat", "--format", "openmetrics", one.id(), two.id()});
     EXPECT_EQ(metrics.code, 0);
     EXPECT_TRUE(metrics.out.ends_with("# EOF\n"));

@@ -5,6 +5,8 @@
 #include <ostream>
 #include <string>
 
+#include "tests/process/missing.h"
+
 namespace unknot::doors {
 
 struct Allocator {
@@ -17,8 +19,13 @@ inline constexpr Allocator tcmalloc{"tcmalloc", "libtcmalloc.so.4", "tcmalloc"};
 inline constexpr Allocator tcmalloc_minimal{"tcmalloc_minimal", "libtcmalloc_minimal.so.4", "tcmalloc"};
 inline constexpr Allocator tcmalloc_debug{"tcmalloc_debug", "libtcmalloc_debug.so.4", "tcmalloc"};
 inline constexpr Allocator jemalloc{"jemalloc", "libjemalloc.so.2", "jemalloc"};
-inline constexpr Allocator mimalloc{"mimalloc", "libmimalloc.so.2.0", "mimalloc"};
+inline constexpr Allocator mimalloc{"mimalloc", UNKNOT_MIMALLOC, "mimalloc"};
 inline constexpr Allocator glibc{"glibc", "", ""};
+
+// Does this system have it?
+inline bool is_installed(const Allocator& allocator) {
+    return !process::is_missing(allocator.library);
+}
 
 inline constexpr Allocator allocators[] = {tcmalloc, tcmalloc_minimal, tcmalloc_debug, jemalloc, mimalloc, glibc};
 

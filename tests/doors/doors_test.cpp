@@ -40,7 +40,23 @@ std::string name_of(const testing::TestParamInfo<Allocator>& info) {
     return info.param.name;
 }
 
-class EveryDoor : public testing::TestWithParam<std::tuple<Allocator, const char*, const char*>> {};
+const Allocator& allocator_of(const Allocator& parameter) {
+    return parameter;
+}
+const Allocator& allocator_of(const std::tuple<Allocator, const char*, const char*>& parameter) {
+    return std::get<0>(parameter);
+}
+
+template <class Parameter>
+class WithAllocator : public testing::TestWithParam<Parameter> {
+  protected:
+    void SetUp() override {
+        const Allocator& allocator = allocator_of(this->GetParam());
+        if (!is_installed(allocator)) GTEST_SKIP() << "this system has no " << allocator;
+    }
+};
+
+class EveryDoor : public WithAllocator<std::tuple<Allocator, const char*, const char*>> {};
 
 TEST_P(EveryDoor, keeps_its_blocks) {
     const auto& [allocator, here, there] = GetParam();
@@ -63,7 +79,7 @@ INSTANTIATE_TEST_SUITE_P(Allocators, EveryDoor,
                                           testing::Values("plain", "thread", "walk", "constructor")),
                          places_of);
 
-class VendorDoor : public testing::TestWithParam<std::tuple<Allocator, const char*, const char*>> {};
+class VendorDoor : public WithAllocator<std::tuple<Allocator, const char*, const char*>> {};
 
 TEST_P(VendorDoor, keeps_its_blocks) {
     const auto& [allocator, here, there] = GetParam();
@@ -81,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(
                      testing::Values("plain", "walk", "constructor"), testing::Values("plain", "thread", "walk")),
     places_of);
 
-class VendorCalls : public testing::TestWithParam<Allocator> {};
+class VendorCalls : public WithAllocator<Allocator> {};
 
 TEST_P(VendorCalls, answer_for_every_block) {
     for (const char* where : {"plain", "thread", "walk", "constructor"}) {
@@ -92,7 +108,7 @@ TEST_P(VendorCalls, answer_for_every_block) {
 INSTANTIATE_TEST_SUITE_P(Allocators, VendorCalls,
                          testing::Values(tcmalloc, tcmalloc_minimal, tcmalloc_debug, jemalloc, mimalloc), name_of);
 
-class Contracts : public testing::TestWithParam<Allocator> {};
+class Contracts : public WithAllocator<Allocator> {};
 
 TEST_P(Contracts, hold_inside_a_walk) {
     expect_success(under(GetParam(), {"contracts", "walk"}));

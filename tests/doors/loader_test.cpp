@@ -43,7 +43,14 @@ std::string name_of(const testing::TestParamInfo<Allocator>& info) {
     return info.param.name;
 }
 
-class Loading : public testing::TestWithParam<Allocator> {};
+class WithAllocator : public testing::TestWithParam<Allocator> {
+  protected:
+    void SetUp() override {
+        if (!is_installed(GetParam())) GTEST_SKIP() << "this system has no " << GetParam();
+    }
+};
+
+class Loading : public WithAllocator {};
 
 TEST_P(Loading, a_plug_in_privately) {
     expect_success(run_victim({"loads", "private", plugin}, preload(GetParam()), {{"UNKNOT_MODE", "protect"}}));
@@ -90,7 +97,7 @@ TEST_P(Loading, a_program_that_allocates_before_every_constructor) {
 INSTANTIATE_TEST_SUITE_P(Allocators, Loading, testing::ValuesIn(allocators), name_of);
 
 // With the bare allocator a namespace of its own works, or does not: the shim changes nothing about it.
-class Namespace : public testing::TestWithParam<Allocator> {};
+class Namespace : public WithAllocator {};
 
 TEST_P(Namespace, is_no_worse_than_with_the_bare_allocator) {
     const std::vector<std::string> victim{"loads", "namespace", plugin};
@@ -111,7 +118,7 @@ TEST_P(Namespace, of_an_auditor_is_no_worse_either) {
 
 INSTANTIATE_TEST_SUITE_P(Allocators, Namespace, testing::ValuesIn(allocators), name_of);
 
-class Probing : public testing::TestWithParam<Allocator> {};
+class Probing : public WithAllocator {};
 
 TEST_P(Probing, weak_vendor_symbols_gets_the_answer_of_the_bare_allocator) {
     const Result bare = run_victim({"probes"}, GetParam().library);
@@ -155,6 +162,9 @@ struct Linked {
 class LinkedAllocator : public testing::TestWithParam<Linked> {};
 
 TEST_P(LinkedAllocator, is_the_real_allocator) {
+    if (std::string_view(GetParam().allocator) == mimalloc.name && !is_installed(mimalloc)) {
+        GTEST_SKIP() << "this system has no mimalloc";
+    }
     const LogFolder log;
     const Result result = run_victim({GetParam().victim, "walk", "thread"}, shim,
                                      {{"UNKNOT_REPORT", "exit"}, {"UNKNOT_LOG", log.setting()}});
@@ -195,12 +205,16 @@ TEST(StaticAllocator, in_the_executable_is_noticed) {
     }
 }
 
-TEST(PreloadOrder, that_is_wrong_is_noticed) {
-    for (const Allocator& allocator : {tcmalloc, tcmalloc_minimal, tcmalloc_debug, jemalloc, mimalloc}) {
-        expect_it_stands_aside({"every_door", "walk", "thread"}, std::string(allocator.library) + " " + shim,
-                               StatsFlag::wrong_order, std::string("wrong order: ") + allocator.library);
-    }
+class PreloadOrder : public WithAllocator {};
+
+TEST_P(PreloadOrder, that_is_wrong_is_noticed) {
+    const std::string library = GetParam().library;
+    expect_it_stands_aside({"every_door", "walk", "thread"}, library + " " + shim, StatsFlag::wrong_order,
+                           "wrong order: " + library);
 }
+
+INSTANTIATE_TEST_SUITE_P(Allocators, PreloadOrder,
+                         testing::Values(tcmalloc, tcmalloc_minimal, tcmalloc_debug, jemalloc, mimalloc), name_of);
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/process/child.h"
+#include "tests/process/missing.h"
 
 namespace unknot::faults {
 
@@ -25,7 +26,7 @@ inline constexpr Allocator glibc{"glibc", ""};
 inline constexpr Allocator allocators[] = {
     tcmalloc,
     {"tcmalloc_minimal", "libtcmalloc_minimal.so.4"},
-    {"mimalloc", "libmimalloc.so.2.0"},
+    {"mimalloc", UNKNOT_MIMALLOC},
     {"jemalloc", "libjemalloc.so.2"},
     glibc,
 };

@@ -94,6 +94,7 @@ class Faults : public ::testing::TestWithParam<std::tuple<Fault, Allocator>> {};
 
 TEST_P(Faults, leave_the_program_right_and_are_said_if_they_take_something) {
     const auto& [fault, allocator] = GetParam();
+    if (process::is_missing(allocator.soname)) GTEST_SKIP() << "this system has no " << allocator.name;
     const process::Result result = run_afflicted(fault.affliction, allocator);
     SKIP_IF_REFUSED(result);
     EXPECT_EQ(result.outcome, process::Outcome::exited) << story(result);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/process/child.h"
+#include "tests/process/missing.h"
 #include "tests/process/report_line.h"
 
 namespace unknot::preload {
@@ -24,15 +25,20 @@ inline void PrintTo(const Allocator& allocator, std::ostream* out) {
     *out << allocator.name;
 }
 
-// Those that Debian 12 ships.
+// Those that Debian ships.
 inline constexpr Allocator tcmalloc{"tcmalloc", "libtcmalloc.so.4", "tcmalloc", "protect"};
 inline constexpr Allocator allocators[] = {
     tcmalloc,
     {"tcmalloc_minimal", "libtcmalloc_minimal.so.4", "tcmalloc_minimal", "pass_through"},
-    {"mimalloc", "libmimalloc.so.2.0", "mimalloc", "pass_through"},
+    {"mimalloc", UNKNOT_MIMALLOC, "mimalloc", "pass_through"},
     {"jemalloc", "libjemalloc.so.2", "jemalloc", "pass_through"},
     {"glibc", "", "glibc", "pass_through"},
 };
+
+// Does this system have it?
+inline bool is_installed(const Allocator& allocator) {
+    return !process::is_missing(allocator.soname);
+}
 
 // A program below the build folder, such as "victims/dlclose_frees".
 std::string built(const std::string& path);

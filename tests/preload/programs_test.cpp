@@ -39,6 +39,7 @@ class Program : public testing::TestWithParam<Combination> {};
 
 TEST_P(Program, behaves_the_same_with_and_without_the_shim) {
     const auto& [everyday, allocator, mode] = GetParam();
+    if (!is_installed(allocator)) GTEST_SKIP() << "this system has no " << allocator.name;
     const process::Result bare = run_bare(everyday.command, allocator);
     const ShimmedRun shimmed = run_with_shim(everyday.command, allocator, mode);
     EXPECT_NE(bare.code, 127) << bare.err;

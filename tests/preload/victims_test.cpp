@@ -110,6 +110,7 @@ class VictimWithShim : public testing::TestWithParam<UnderAllocator> {};
 
 TEST_P(VictimWithShim, runs_while_it_protects) {
     const auto& [victim, allocator] = GetParam();
+    if (!is_installed(allocator)) GTEST_SKIP() << "this system has no " << allocator.name;
     const ShimmedRun run = run_with_shim(victim.command, allocator, "protect");
     ASSERT_TRUE(run.result.succeeded()) << run.story();
     ASSERT_TRUE(run.report) << "no report; " << run.story();
@@ -133,7 +134,12 @@ TEST_P(VictimWithShim, runs_while_it_protects) {
 INSTANTIATE_TEST_SUITE_P(, VictimWithShim, testing::ValuesIn(every_combination()),
                          [](const auto& test) { return name_of(test.param); });
 
-class Mode : public testing::TestWithParam<Allocator> {};
+class Mode : public testing::TestWithParam<Allocator> {
+  protected:
+    void SetUp() override {
+        if (!is_installed(GetParam())) GTEST_SKIP() << "this system has no " << GetParam().name;
+    }
+};
 
 TEST_P(Mode, by_itself_is_the_one_that_the_allocator_needs) {
     const ShimmedRun run = run_with_shim(reproducer("realloc"), GetParam(), "");
