@@ -2,7 +2,7 @@
 // Two threads, two locks, two orders. The growing thread allocates (allocator lock) and its allocator takes a stack
 // trace (loader lock); the walking thread walks the loaded objects (loader lock) and allocates in the callback
 // (allocator lock).
-//   phdr_deadlock [malloc|calloc|realloc|free|new|lock3] [growths]
+//   phdr_deadlock [malloc|calloc|realloc|free|new|grow|lock3] [growths]
 #include <link.h>
 #include <unistd.h>
 
@@ -30,6 +30,16 @@ void* seen(void* block) {
     return block;
 }
 
+// Grows the heap itself, so its own stack trace wants the unwinder's lock: gperftools from 2.11 takes the trace outside
+// of the page heap's lock, and libunwind asks the loader while it holds its cache's. A bounded number of blocks, kept.
+void grow_in_walk() {
+    constexpr int most = 256;
+    static int grown = 0;
+    if (grown == most) return;
+    ++grown;
+    seen(std::malloc(growth::block_bytes));
+}
+
 // What the walking thread does while it owns the loader lock. `block` was allocated before the walk and is freed after
 // it.
 using Shape = void (*)(void*& block);
@@ -45,6 +55,7 @@ constexpr NamedShape shapes[] = {
     {"realloc", [](void*& block) { block = seen(std::realloc(block, 2 * walk_bytes)); }},
     {"free", [](void*& block) { std::free(seen(std::exchange(block, nullptr))); }},
     {"new", [](void*&) { ::operator delete(seen(::operator new(walk_bytes))); }},
+    {"grow", [](void*&) { grow_in_walk(); }},
     // No allocation here: the cycle goes through a lock of the application, which the growing thread allocates under.
     {"lock3", [](void*&) { std::lock_guard<std::mutex> held(application_lock); }},
 };
@@ -79,7 +90,7 @@ int main(int argc, char** argv) {
     const NamedShape* shape = find_shape(argc > 1 ? argv[1] : "malloc");
     const std::size_t growths = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 8192;
     if (shape == nullptr || growths == 0) {
-        std::fprintf(stderr, "usage: phdr_deadlock [malloc|calloc|realloc|free|new|lock3] [growths]\n");
+        std::fprintf(stderr, "usage: phdr_deadlock [malloc|calloc|realloc|free|new|grow|lock3] [growths]\n");
         return 2;
     }
     lock_while_growing = shape->run == find_shape("lock3")->run;
