@@ -169,7 +169,6 @@ class Redis(Load):
                 raise RuntimeError(f"redis-benchmark ended with {status}: {self.client.errors.strip()}")
             self.rounds += 1
             self.latest = {name: max(one[name] for one in self.answers) for name in ("p99_us", "slowest_us")}
-            self.watched.moved = {"": time.monotonic()}
             self.client.end()
         self.answers = []
         # What is pushed is popped: the data stay as many.
@@ -181,7 +180,12 @@ class Redis(Load):
         fields = [field.strip('"') for field in line.split('","')]
         if len(fields) == 8 and fields[0] != "test":
             self.answers.append({"p99_us": float(fields[6]) * 1000, "slowest_us": float(fields[7]) * 1000})
+            self.watched.moved = {"": time.monotonic()}
         return None
+
+    # The server sleeps for as long as its client waits for a processor.
+    def trouble(self):
+        return self.watched.trouble(beside=[self.client.pid] if self.client is not None else [])
 
     def figures(self):
         return {"rounds": self.rounds, **self.latest}

@@ -95,10 +95,12 @@ class Watched:
             text += chunk
         return text.decode(errors="replace")
 
-    def trouble(self):
-        """Why it counts as hung; None while it does not. To be asked every few seconds."""
+    def trouble(self, beside=()):
+        """Why it counts as hung; None while it does not. To be asked every few seconds. `beside`: the ids of processes
+        that it may be waiting for."""
         now = time.monotonic()
-        cpu, awake = vital_signs(self.pid)
+        signs = [vital_signs(pid) for pid in (self.pid, *beside)]
+        cpu, awake = sum(one for one, _ in signs), any(one for _, one in signs)
         quiet = now - self.moved[""]
         # A timer's signals cost a hung process some CPU time too.
         if awake or quiet < HANG_AFTER / 4 or cpu - self.cpu_then > 0.1 + 0.02 * (now - self.asleep_since):
