@@ -106,11 +106,20 @@ std::vector<UnderAllocator> every_combination() {
     return chosen;
 }
 
+// From 2.11 on (seen with 2.16) gperftools unwinds outside the lock that it takes before a fork: the child then waits
+// for libunwind's cache lock, which a thread of the parent's had.
+bool fork_leaves_unwinder_locked(const Allocator& allocator) {
+    return UNKNOT_GPERFTOOLS_MINOR >= 11 && std::string_view(allocator.kind) == "tcmalloc";
+}
+
 class VictimWithShim : public testing::TestWithParam<UnderAllocator> {};
 
 TEST_P(VictimWithShim, runs_while_it_protects) {
     const auto& [victim, allocator] = GetParam();
     if (!is_installed(allocator)) GTEST_SKIP() << "this system has no " << allocator.name;
+    if (fork_leaves_unwinder_locked(allocator) && victim.name == std::string_view("fork_beside_threads")) {
+        GTEST_SKIP() << "with this gperftools a fork leaves libunwind's own lock taken; no loader lock is part of it";
+    }
     const ShimmedRun run = run_with_shim(victim.command, allocator, "protect");
     ASSERT_TRUE(run.result.succeeded()) << run.story();
     ASSERT_TRUE(run.report) << "no report; " << run.story();

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A profiler that suspends a thread by a signal, takes its stack trace from outside with libunwind, and lets it go on.
 // The thread walks, so that it is likely to be suspended while it owns the loader lock.
-#include <semaphore>
-
 #include "tests/incidents/victims/sampling.h"
 
 namespace {
 
 unw_context_t* context_of_suspended = nullptr;
-std::binary_semaphore suspended{0};
-std::binary_semaphore resumed{0};
+scene::Semaphore suspended;
+scene::Semaphore resumed;
 
 void wait_here(int, siginfo_t*, void* context) {
     const int saved = errno;

@@ -3,20 +3,18 @@
 // the first stack trace of the child's allocator waits for an owner that does not exist there.
 #include <sys/wait.h>
 
-#include <barrier>
-
 #include "tests/preload/victims/scene.h"
 
 int main() {
     for (long round = 0; round < 10; ++round) {
-        std::barrier both(2);
+        scene::Semaphore walk_has_begun, child_has_ended;
         std::thread walking([&] {
             scene::inside_walk([&] {
-                both.arrive_and_wait();  // the walk has begun
-                both.arrive_and_wait();  // the child has ended
+                walk_has_begun.release();
+                child_has_ended.acquire();
             });
         });
-        both.arrive_and_wait();
+        walk_has_begun.acquire();
         const pid_t child = fork();
         if (child == 0) {
             growth::Heap heap(growth::sites);
@@ -26,7 +24,7 @@ int main() {
         }
         int status = 0;
         waitpid(child, &status, 0);
-        both.arrive_and_wait();
+        child_has_ended.release();
         walking.join();
         scene::expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child works");
         scene::progress("child", child);

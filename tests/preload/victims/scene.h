@@ -3,6 +3,7 @@
 #pragma once
 
 #include <link.h>
+#include <semaphore.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -38,6 +39,20 @@ void inside_walk(Action action) {
 inline void progress(const char* what, long count) {
     dprintf(STDOUT_FILENO, "%s %ld\n", what, count);
 }
+
+// Usable in signal handlers. (<semaphore> came with a later libstdc++ than Debian 11 has.)
+class Semaphore {
+  public:
+    Semaphore() { sem_init(&semaphore_, 0, 0); }
+    void release() { sem_post(&semaphore_); }
+    void acquire() {
+        while (sem_wait(&semaphore_) != 0) {  // interrupted by a signal
+        }
+    }
+
+  private:
+    sem_t semaphore_;
+};
 
 // A claim about what the program sees; the victim fails where it does not hold.
 inline void expect(bool holds, const char* claim) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hangs always: two threads, two mutexes, two orders, and a barrier that makes both hold one before asking for the
 // other.
-#include <barrier>
+#include <pthread.h>
+
 #include <cstdio>
 #include <mutex>
 #include <thread>
@@ -10,10 +11,11 @@ int main() {
     std::puts("started");
     std::fflush(stdout);
     std::mutex first, second;
-    std::barrier both_hold_one(2);
+    pthread_barrier_t both_hold_one;
+    pthread_barrier_init(&both_hold_one, nullptr, 2);
     const auto take = [&](std::mutex& own, std::mutex& other) {
         std::lock_guard<std::mutex> held(own);
-        both_hold_one.arrive_and_wait();
+        pthread_barrier_wait(&both_hold_one);
         std::lock_guard<std::mutex> never(other);
     };
     std::thread opposite(take, std::ref(second), std::ref(first));

@@ -4,8 +4,6 @@
 
 #include <dlfcn.h>
 
-#include <semaphore>
-
 #include "tests/preload/victims/scene.h"
 
 namespace stage {
@@ -21,8 +19,8 @@ class Holder {
     }
 
   private:
-    std::binary_semaphore holding_{0};
-    std::binary_semaphore stop_{0};
+    scene::Semaphore holding_;
+    scene::Semaphore stop_;
     std::thread thread_{[this] {
         scene::inside_walk([this] {
             holding_.release();
