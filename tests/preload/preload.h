@@ -26,7 +26,12 @@ inline void PrintTo(const Allocator& allocator, std::ostream* out) {
 }
 
 // Those that Debian ships.
+// Debian's build for arm64 follows frame pointers, without the loader.
+#if defined(__aarch64__)
+inline constexpr Allocator tcmalloc{"tcmalloc", "libtcmalloc.so.4", "tcmalloc", "pass_through"};
+#else
 inline constexpr Allocator tcmalloc{"tcmalloc", "libtcmalloc.so.4", "tcmalloc", "protect"};
+#endif
 inline constexpr Allocator allocators[] = {
     tcmalloc,
     {"tcmalloc_minimal", "libtcmalloc_minimal.so.4", "tcmalloc_minimal", "pass_through"},

@@ -4,6 +4,7 @@
 // with ThreadSanitizer), and against two versions of chunk.h that are broken on purpose, which it must notice.
 // Usage: arena_stress [operations per thread]
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
@@ -159,6 +160,12 @@ void stress_the_list(std::uint64_t operations) {
 int main(int argc, char** argv) {
     using namespace unknot;
     testing::no_core_dumps();
+    // A broken arena may hand out a list that leads nowhere: that is noticed too, and said.
+    std::signal(SIGSEGV, [](int) {
+        constexpr char words[] = "arena_stress: an address leads nowhere\n";
+        raw::write_all(2, words, sizeof words - 1);
+        std::_Exit(1);
+    });
     const std::uint64_t operations = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 200000;
     stress_the_list(operations * 4);
     static Stress stress;
