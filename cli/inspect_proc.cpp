@@ -79,7 +79,8 @@ std::vector<pid_t> numeric_entries(const std::string& folder) {
     std::vector<pid_t> found;
     DIR* dir = opendir(folder.c_str());
     if (dir == nullptr) return found;
-    while (const dirent* entry = readdir(dir)) {
+    // Nobody else reads this stream, and readdir_r is deprecated.
+    while (const dirent* entry = readdir(dir)) {  // cppcheck-suppress readdirCalled
         char* end = nullptr;
         const long value = std::strtol(entry->d_name, &end, 10);
         if (value > 0 && *end == '\0') found.push_back(static_cast<pid_t>(value));
@@ -114,23 +115,21 @@ Process::~Process() {
     if (folder_ >= 0) close(folder_);
 }
 
+Process::Process(pid_t pid, int folder) : folder_(folder), pid_(pid) {}
+
+// The object is whole once the other constructor is through: what is thrown from here closes the folder.
 Process::Process(pid_t pid)
-    : folder_(open(fmt::format("/proc/{}", pid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), pid_(pid) {
+    : Process(pid, open(fmt::format("/proc/{}", pid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
     const std::string text = slurp(folder() + "/stat");
     const auto fields = stat_fields(text);
-    // Thrown from here the destructor does not run.
-    const auto give_up = [&](auto trouble) {
-        if (folder_ >= 0) close(folder_);
-        throw trouble;
-    };
-    if (fields.size() <= start_time_field) give_up(ProcessGone(fmt::format("there is no process {}", pid)));
+    if (fields.size() <= start_time_field) throw ProcessGone(fmt::format("there is no process {}", pid));
     name_ = stat_name(text);
     start_time_ = number(fields[start_time_field]);
     const std::string status = slurp(folder() + "/status");
     // A thread's id finds its process here too; its mutexes and its memory are the same, its task list is not.
     const std::uint64_t leader = status_number(status, "Tgid");
     if (leader != 0 && static_cast<pid_t>(leader) != pid)
-        give_up(Trouble(fmt::format("{} is a thread of process {}: give that id", pid, leader)));
+        throw Trouble(fmt::format("{} is a thread of process {}: give that id", pid, leader));
     const std::uint64_t inner = status_number(status, "NSpid");
     inner_pid_ = inner == 0 ? pid : static_cast<pid_t>(inner);
 }

@@ -75,6 +75,7 @@ class Process {
     void expect_still_the_same() const;  // throws ProcessGone
 
   private:
+    Process(pid_t pid, int folder);
     std::string folder() const;
     int folder_ = -1;
     pid_t pid_ = 0, inner_pid_ = 0;

@@ -176,7 +176,10 @@ std::string readable(const std::string& symbol) {
     std::string result = status == 0 && text != nullptr ? std::string(text) : symbol;
     std::free(text);
     constexpr std::size_t longest = 200;
-    if (result.size() > longest) result = result.substr(0, longest) + "...";
+    if (result.size() > longest) {
+        result.resize(longest);
+        result += "...";
+    }
     return result;
 }
 

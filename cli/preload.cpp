@@ -61,7 +61,7 @@ std::string allocator_entry(const std::string& asked) {
     char* real = realpath(asked.c_str(), nullptr);
     if (real == nullptr)
         throw Trouble(fmt::format("--allocator {}: {}; nothing was started", asked, std::strerror(errno)));
-    const std::string path = real;
+    std::string path = real;
     std::free(real);
     return path;
 }
@@ -137,7 +137,7 @@ std::string find_shim_library(const std::string& asked) {
         if (access(candidate.c_str(), R_OK) != 0) continue;
         char* real = realpath(candidate.c_str(), nullptr);
         if (real == nullptr) continue;
-        const std::string path = real;
+        std::string path = real;
         std::free(real);
         return path;
     }

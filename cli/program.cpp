@@ -27,8 +27,9 @@ std::string look_up(const std::string& command) {
     std::string folders = path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path;
     for (std::size_t from = 0; from <= folders.size();) {
         const std::size_t to = std::min(folders.find(':', from), folders.size());
-        const std::string folder = to == from ? "." : folders.substr(from, to - from);
-        const std::string candidate = folder + "/" + command;
+        std::string candidate = to == from ? "." : folders.substr(from, to - from);
+        candidate += '/';
+        candidate += command;
         struct stat info;
         if (stat(candidate.c_str(), &info) == 0 && S_ISREG(info.st_mode) && access(candidate.c_str(), X_OK) == 0)
             return candidate;
@@ -70,6 +71,7 @@ std::string output_of(const std::vector<std::string>& command, const std::string
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) throw Trouble(fmt::format("pipe: {}", std::strerror(errno)));
     std::vector<char*> arguments;
+    arguments.reserve(command.size() + 1);
     for (const std::string& each : command) arguments.push_back(const_cast<char*>(each.c_str()));
     arguments.push_back(nullptr);
     const pid_t child = fork();

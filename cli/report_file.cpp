@@ -30,7 +30,7 @@ std::string text_of(const Examination& found) {
     uname(&kernel);
     fmt::format_to(out, "Loader lock deadlock, reported by unknot {}\n{}, Linux {} {}\n\n", UNKNOT_VERSION, when,
                    kernel.release, kernel.machine);
-    text += findings(found, false);
+    fmt::format_to(out, "{}", findings(found, false));
     const Deadlock& deadlock = found.deadlock;
     fmt::format_to(out, "\nSeen {} times, {} ms apart, without a move. Nothing was stopped or traced.\n",
                    deadlock.samples, deadlock.interval_ms);

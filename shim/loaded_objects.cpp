@@ -29,7 +29,6 @@ struct Entry {
 
 // In a slot's memory: an array of entries from the front, headers and names behind it.
 struct Slot {
-    std::atomic<std::uint32_t> readers{0};
     char* memory = nullptr;
     std::size_t capacity = 0;
     // When it was taken: dlpi_adds, dlpi_subs, and how many entries there are. Atomic because snapshot_is_current reads
@@ -37,6 +36,7 @@ struct Slot {
     std::atomic<std::uint64_t> adds{0};
     std::atomic<std::uint64_t> subs{0};
     std::atomic<std::uint32_t> objects{0};
+    std::atomic<std::uint32_t> readers{0};
 
     Entry* entries() const { return reinterpret_cast<Entry*>(memory); }
 };

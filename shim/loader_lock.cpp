@@ -70,7 +70,7 @@ const char* find_and_confirm(WalkFunction walk) {
     if (void* unexpected = dlopen("/nonexistent/unknot-calibration", RTLD_LAZY | RTLD_LOCAL)) dlclose(unexpected);
     // A look-up that succeeds takes the error back (dlfcn/dlerror.c, all versions); dlerror would have it formatted
     // first, through code and tables of libc's that the program may never need.
-    dlsym(RTLD_DEFAULT, "_rtld_global");
+    static_cast<void>(dlsym(RTLD_DEFAULT, "_rtld_global"));
     if (!calibration.confirmed) return "dlopen did not own the expected lock";
     if (!is_not_ours(*calibration.load_lock)) return "the load lock stays owned after dlopen";
     return nullptr;

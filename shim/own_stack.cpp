@@ -58,6 +58,7 @@ StackFindings look_at_own_stack(const void* frame, std::size_t limit) {
         const std::size_t bytes = on_page < sizeof words ? on_page : sizeof words;
         if (!read_stack(words, reinterpret_cast<const void*>(at), bytes)) break;
         for (std::size_t i = 0; i < bytes / word; ++i) {
+            // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): the kernel has filled it
             const InnerCode code = inner_code_at(strip_signature(reinterpret_cast<const void*>(words[i])));
             if (code == InnerCode::throwing) {
                 found.throwing = true;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Allocates before any constructor has run, the shim's among them: in a function of .preinit_array. Resizes and frees in
-// main. (Earlier still are resolvers of the program's own IFUNCs, when thread-local storage has no contents yet: glibc
-// warns against calling anything there, and jemalloc and mimalloc crash without any shim.)
+// Allocates before any constructor has run, the shim's among them: in a function of .preinit_array. Resizes and frees
+// in main. (Earlier still are resolvers of the program's own IFUNCs, when thread-local storage has no contents yet:
+// glibc warns against calling anything there, and jemalloc and mimalloc crash without any shim.)
 #include <stdlib.h>
 #include <string.h>
 
