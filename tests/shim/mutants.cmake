@@ -1,10 +1,10 @@
 # A mutant is a shipped source with a line broken on purpose, and a program built against it that must fail: so that a
 # test which cannot fail is noticed. The copy is made here, from the source as it stands.
 #
-#   unknot_add_stress_mutant(name source pattern replacement [pattern replacement]...)
+#   unknot_mutate(copy name source pattern replacement [pattern replacement]...)
 #
-# builds arena_stress as `name` against the changed source; the arena is compiled again with it.
-function(unknot_add_stress_mutant name source)
+# leaves the changed source's path in `copy`, below a folder of its own that may come first among the include paths.
+function(unknot_mutate result name source)
     file(READ ${PROJECT_SOURCE_DIR}/${source} text)
     while(ARGN)
         list(POP_FRONT ARGN pattern replacement)
@@ -23,7 +23,14 @@ function(unknot_add_stress_mutant name source)
         file(WRITE ${copy} "${text}")
     endif()
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${source})
+    set(${result} ${copy} PARENT_SCOPE)
+endfunction()
 
+#   unknot_add_stress_mutant(name source pattern replacement [pattern replacement]...)
+#
+# builds arena_stress as `name` against the changed source; the arena is compiled again with it.
+function(unknot_add_stress_mutant name source)
+    unknot_mutate(copy ${name} ${source} ${ARGN})
     set(arena ${PROJECT_SOURCE_DIR}/shim/arena.cpp)
     if(source STREQUAL "shim/arena.cpp")
         set(arena ${copy})
@@ -33,6 +40,17 @@ function(unknot_add_stress_mutant name source)
     target_compile_options(${name} PRIVATE -O2)
     target_include_directories(${name} BEFORE PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/${name})
     target_link_libraries(${name} PRIVATE unknot_parts)  # what the changed objects define is not taken from there
+endfunction()
+
+#   unknot_add_snapshot_mutant(name pattern replacement [pattern replacement]...)
+#
+# builds loaded_objects_test as `name` against a changed shim/loaded_objects.cpp.
+function(unknot_add_snapshot_mutant name)
+    unknot_mutate(copy ${name} shim/loaded_objects.cpp ${ARGN})
+    add_executable(${name} loaded_objects_test.cpp ${copy} ${PROJECT_SOURCE_DIR}/shim/own_stack.cpp)
+    target_compile_definitions(${name} PRIVATE _GNU_SOURCE UNKNOT_BINARY_DIR="${CMAKE_BINARY_DIR}")
+    target_link_libraries(${name} PRIVATE unknot_parts GTest::gtest_main)
+    add_dependencies(${name} snapshot_plugin_0 snapshot_plugin_1)
 endfunction()
 
 function(unknot_must_fail name)
