@@ -140,6 +140,15 @@ TEST(VendorObject, without_its_vendor_says_so_and_the_program_runs) {
               std::string::npos);
 }
 
+TEST(VendorObject, without_its_vendor_names_the_function_that_is_called_all_the_same) {
+    const Result result =
+        run_victim({"calls_mallocx"}, shim + " " + library("libunknot_jemalloc.so") + " libtcmalloc.so.4");
+    EXPECT_EQ(describe(result), "killed by signal 6") << result.err;
+    EXPECT_NE(result.err.find("mallocx was called, and the allocator has no such function"), std::string::npos)
+        << result.err;
+    expect_success(run_victim({"calls_mallocx"}, shim + " " + library("libunknot_jemalloc.so") + " libjemalloc.so.2"));
+}
+
 TEST(VendorObject, brings_the_shim_along_when_it_is_preloaded_alone) {
     const Result result = run_victim({"probes"}, library("libunknot_tcmalloc.so") + " libtcmalloc.so.4");
     expect_success(result);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -63,6 +64,18 @@ void expect_on_stderr(const process::Result& result, const std::string& log, con
 TEST(Log, whose_folder_is_missing_goes_to_stderr) {
     const std::string log = "/nonexistent/folder/log";
     expect_on_stderr(run_afflicted(reporting_to(log)), log, "no such folder");
+}
+
+TEST(Log, below_a_file_goes_to_stderr) {
+    expect_on_stderr(run_afflicted(reporting_to("/dev/null/log")), "/dev/null/log", "a part of the path is no folder");
+}
+
+// A failure that there are no words for.
+TEST(Log, that_is_a_link_to_itself_goes_to_stderr) {
+    const Folder folder;
+    const std::string link = folder.file("link");
+    fs::create_symlink(link, link);
+    expect_on_stderr(run_afflicted(reporting_to(link)), link, "error " + std::to_string(ELOOP));
 }
 
 TEST(Log, that_is_a_folder_goes_to_stderr) {

@@ -181,6 +181,32 @@ TEST_P(Mode, observe_counts_what_protect_would_divert) {
     EXPECT_EQ(run.report->number("diverted"), 0u);
 }
 
+// gperftools goes by this variable itself. What it takes for x86 is no method that is known to be harmless.
+TEST(StackMethod, that_is_asked_for_decides_what_tcmalloc_needs) {
+    constexpr std::pair<const char*, const char*> needs[] = {
+        {"libunwind", "protect"}, {"generic_fp", "pass_through"}, {"x86", "protect"}};
+    for (const auto& [method, mode] : needs) {
+        process::Command command = program("walk_is_native");
+        command.environment.emplace_back("TCMALLOC_STACKTRACE_METHOD", method);
+        const ShimmedRun run = run_with_shim(command, tcmalloc, "");
+        ASSERT_TRUE(run.report) << "no report; " << run.story();
+        EXPECT_EQ(run.report->word("mode"), mode) << method;
+    }
+}
+
+void expect_verdict(const process::Command& command, const Allocator& allocator, const std::string& verdict) {
+    const ShimmedRun run = run_with_shim(command, allocator, "observe");
+    ASSERT_TRUE(run.result.succeeded()) << run.story();
+    EXPECT_NE(run.log.find("verdict: " + verdict), std::string::npos) << run.story();
+}
+
+TEST(Observe, says_at_the_end_which_edges_it_has_seen) {
+    expect_verdict(program("both_edges"), tcmalloc, "both edges seen: this process can deadlock");
+    const Allocator glibc{"glibc", "", "glibc", "pass_through"};
+    expect_verdict(program("both_edges"), glibc, "one edge seen: allocations under a loader lock, but not the other");
+    expect_verdict({{"/bin/true"}}, glibc, "no edge seen");
+}
+
 INSTANTIATE_TEST_SUITE_P(, Mode, testing::ValuesIn(allocators),
                          [](const auto& test) { return std::string(test.param.name); });
 

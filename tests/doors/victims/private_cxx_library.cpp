@@ -5,10 +5,44 @@
 namespace {
 volatile std::size_t too_much = std::size_t{PTRDIFF_MAX} - 4096;
 int handler_calls = 0;
+constexpr std::align_val_t wide{64};
+
+bool is_wide(void* block) {
+    return block != nullptr && reinterpret_cast<std::uintptr_t>(block) % 64 == 0;
+}
 }  // namespace
 
-// 0: every form failed in its own way, after asking the handler.
+// 0: every form of operator new gave a block, each form of operator delete took one.
+extern "C" int uses_every_form() {
+    const std::nothrow_t& quiet = std::nothrow;
+    ::operator delete(::operator new(100));
+    ::operator delete (::operator new(100), std::size_t{100});
+    ::operator delete[](::operator new[](100));
+    ::operator delete[](::operator new[](100), std::size_t{100});
+    void* block = ::operator new(100, quiet);
+    if (block == nullptr) return 11;
+    ::operator delete(block, quiet);
+    block = ::operator new[](100, quiet);
+    if (block == nullptr) return 12;
+    ::operator delete[](block, quiet);
+    if (!is_wide(block = ::operator new(100, wide))) return 13;
+    ::operator delete(block, wide);
+    if (!is_wide(block = ::operator new(100, wide))) return 14;
+    ::operator delete (block, std::size_t{100}, wide);
+    if (!is_wide(block = ::operator new[](100, wide))) return 15;
+    ::operator delete[](block, wide);
+    if (!is_wide(block = ::operator new[](100, wide))) return 16;
+    ::operator delete[](block, std::size_t{100}, wide);
+    if (!is_wide(block = ::operator new(100, wide, quiet))) return 17;
+    ::operator delete(block, wide, quiet);
+    if (!is_wide(block = ::operator new[](100, wide, quiet))) return 18;
+    ::operator delete[](block, wide, quiet);
+    return 0;
+}
+
+// 0: every form works, and those that asked for too much failed in their own way, after asking the handler.
 extern "C" int asks_too_much() {
+    if (const int broken = uses_every_form()) return broken;
     handler_calls = 0;
     std::set_new_handler([] {
         if (++handler_calls == 2) std::set_new_handler(nullptr);

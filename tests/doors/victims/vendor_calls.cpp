@@ -106,6 +106,8 @@ void mimalloc(void*& block, bool is_arena_block) {
     expect(reallocarr(&block, 50, 100) == 0 && reads(block, 0, size, 0x5a), "mi_reallocarr", "moves the block");
     void* const before = block;
     expect(reallocarr(&block, too_much, 2) != 0 && block == before, "mi_reallocarr", "leaves it alone when it fails");
+    auto* under_its_bsd_name = found<int(void*, std::size_t, std::size_t)>("reallocarr");
+    expect(under_its_bsd_name(&block, 55, 100) == 0 && reads(block, 0, size, 0x5a), "reallocarr", "moves the block");
     block = found<void*(void*, std::size_t)>("mi_reallocf")(block, 6000);
     expect(block != nullptr && reads(block, 0, size, 0x5a), "mi_reallocf", "moves the block");
     expect(found<void*(void*, std::size_t)>("mi_reallocf")(block, too_much) == nullptr, "mi_reallocf", "fails");
