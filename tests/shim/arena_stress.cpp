@@ -3,6 +3,8 @@
 // share; whoever finds a block in a slot checks it and frees it, or defers the free. Built three times: as it is (and
 // with ThreadSanitizer), and against two versions of chunk.h that are broken on purpose, which it must notice.
 // Usage: arena_stress [operations per thread]
+#include <unistd.h>
+
 #include <array>
 #include <csignal>
 #include <cstdio>
@@ -163,7 +165,7 @@ int main(int argc, char** argv) {
     // A broken arena may hand out a list that leads nowhere: that is noticed too, and said.
     std::signal(SIGSEGV, [](int) {
         constexpr char words[] = "arena_stress: an address leads nowhere\n";
-        raw::write_all(2, words, sizeof words - 1);
+        if (write(2, words, sizeof words - 1) < 0) std::_Exit(2);
         std::_Exit(1);
     });
     const std::uint64_t operations = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 200000;
