@@ -108,8 +108,10 @@ void* from_arena(ThreadState& thread, const Request& request) {
     void* block = arena.allocate(thread.cursor, request.size, request.alignment, request.fill);
     if (block == nullptr) return nullptr;
     publish_walks(thread);
-    count(unknot_stats.diverted);
-    count(unknot_stats.diverted_bytes, request.size);
+    if (knows_real_allocator()) {  // before that there is nothing else, and no lock has a part in it
+        count(unknot_stats.diverted);
+        count(unknot_stats.diverted_bytes, request.size);
+    }
     note_diverting(thread);
     arm_exit_hook(thread);
     publish(thread);

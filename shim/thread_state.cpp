@@ -5,7 +5,7 @@
 
 namespace unknot {
 
-constinit thread_local ThreadState thread_state [[gnu::tls_model("initial-exec")]] = {
+constinit __thread ThreadState thread_state [[gnu::tls_model("initial-exec")]] = {
     .watched = &nobody,
     .id = nobody,
     .walks = 0,
