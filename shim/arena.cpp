@@ -229,15 +229,15 @@ void Arena::deallocate(ArenaCursor& cursor, void* p) {
     if (__builtin_expect(cursor.busy, 0)) return give_back(cursor, p);
     cursor.busy = true;
     fence();
-    Block* block = static_cast<Block*>(p) - 1;
-    if (!is_in_chunk(cursor, block->start()) || block->end() != cursor.next ||
-        block->mark != block->live_mark(cookie())) {
+    char* const start = static_cast<char*>(p) - sizeof(Block);  // of a header, if it lies as headers do
+    auto* const block = reinterpret_cast<Block*>(start);
+    if (!is_in_chunk(cursor, start) || block->end() != cursor.next || block->mark != block->live_mark(cookie())) {
         cursor.busy = false;
         return give_back(cursor, p);
     }
     note_dirty(cursor);
     block->mark = ~block->mark;
-    cursor.next = block->start();
+    cursor.next = start;
     if (__builtin_expect(cursor.counted > cursor.next, 0)) uncount_newest(cursor);
     fence();
     cursor.busy = false;
