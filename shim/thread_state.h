@@ -59,8 +59,8 @@ inline constexpr int nobody = 0;
 
 // Exported for the vendor objects, whose doors ask the same question: see doors.h.
 // __thread: g++ before 11 asks before every use of an extern thread_local whether it has been initialised.
-[[gnu::tls_model("initial-exec"), gnu::visibility("default")]] extern __thread ThreadState thread_state
-    asm("unknot_thread");
+[[gnu::tls_model("initial-exec"),
+  gnu::visibility("default")]] extern __thread ThreadState thread_state asm("unknot_thread");
 
 // The whole question of the hot path. Relaxed: where the word is the owner word of a lock, only this thread stores this
 // thread's id there, so the answer cannot change under us; the other words only this thread writes.
