@@ -166,7 +166,7 @@ void Arena::retire_chunk(ArenaCursor& cursor) {
 
 void* Arena::allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
     Region* region = this->region();
-    const std::size_t limit = limit_.load(std::memory_order_relaxed);
+    const std::size_t limit = limit_.load(std::memory_order_relaxed);  // Relaxed: a plain value.
     if (region == nullptr || size > limit || alignment > limit) return nullptr;
     // Spans are aligned to the chunk size only.
     const std::size_t slack =
@@ -189,6 +189,7 @@ void* Arena::allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t a
     chunk.live.store(1, std::memory_order_relaxed);  // Relaxed: the block travels to its freer with all this.
     chunk.state.store(ChunkState::large, std::memory_order_relaxed);
     if (const std::uint32_t header = region->index_of(block); header != index) {
+        // Relaxed, both: as above, for the freer alone.
         region->chunks[header].next.store(index, std::memory_order_relaxed);
         region->chunks[header].state.store(ChunkState::inside, std::memory_order_relaxed);
     }
@@ -252,6 +253,7 @@ UNKNOT_COLD void Arena::uncount_newest(ArenaCursor& cursor) {
 
 void Arena::give_back(ArenaCursor& cursor, void* p) {
     Block* block = checked(p, "free");
+    // Relaxed, here and below: whoever holds the block got it after all this was written.
     Region* region = region_.load(std::memory_order_relaxed);
     const std::uint32_t header = region->index_of(block);
     const ChunkState state = region->chunks[header].state.load(std::memory_order_relaxed);
@@ -300,7 +302,7 @@ bool Arena::resize_in_place(ArenaCursor& cursor, void* p, std::size_t size) {
     const std::size_t before = block->size;
     if (size > (chunk_size << (span_classes - 1))) return false;
     const std::size_t wanted = size == 0 ? 16 : round_up(size, 16);
-    Region* region = region_.load(std::memory_order_relaxed);
+    Region* region = region_.load(std::memory_order_relaxed);  // Relaxed, both: as in give_back.
     const bool small =
         region->chunks[region->index_of(block)].state.load(std::memory_order_relaxed) == ChunkState::bump;
     if (!(small ? resize_newest(cursor, block, wanted) : resize_large(block, wanted))) return size <= before;
@@ -310,7 +312,7 @@ bool Arena::resize_in_place(ArenaCursor& cursor, void* p, std::size_t size) {
 
 // The caller holds the only block of the span, so the span is the caller's alone.
 bool Arena::resize_large(Block* block, std::size_t wanted) {
-    Region* region = region_.load(std::memory_order_relaxed);
+    Region* region = region_.load(std::memory_order_relaxed);  // Relaxed, here and below: as in give_back.
     std::uint32_t index = region->index_of(block);
     if (region->chunks[index].state.load(std::memory_order_relaxed) == ChunkState::inside) {
         index = region->chunks[index].next.load(std::memory_order_relaxed);

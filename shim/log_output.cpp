@@ -21,7 +21,7 @@ constinit LogTarget log_target{};
 
 enum class Stderr : std::uint8_t { unknown, closed, open };
 
-// Written once, by the constructor.
+// Written once, by the first call of the process that reaches the shim.
 struct StderrAtStart {
     Stderr state = Stderr::unknown;
     dev_t device = 0;

@@ -97,9 +97,10 @@ void settle(ThreadState& thread, const void* caller) {
         KeepErrno keep;
         drain(thread);
     }
-    if (thread.walks == 0) forget_walk(thread);
+    if (thread.walks != 0) return;
+    forget_walk(thread);
     // Relaxed: a thread that still sees `false` goes the slow way once more.
-    if (thread.walks == 0 && thread.drain == Drain::nothing && hot_path_open.load(std::memory_order_relaxed)) {
+    if (thread.drain == Drain::nothing && hot_path_open.load(std::memory_order_relaxed)) {
         thread.watched = quiet_word();
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Many threads on one arena: each cuts blocks with a cursor of its own, fills them, and swaps them into slots that all
 // share; whoever finds a block in a slot checks it and frees it, or defers the free. Built three times: as it is (and
-// with ThreadSanitizer), and against two versions of chunk.h that are broken on purpose, which it must notice.
+// with ThreadSanitizer), and against versions of the arena that are broken on purpose, which it must notice.
 // Usage: arena_stress [operations per thread]
 #include <unistd.h>
 
