@@ -20,15 +20,51 @@ namespace unknot {
 
 namespace {
 
-// ThreadSanitizer does not see ld.so's write lock; this one, taken around it, stands for it there.
-[[maybe_unused]] std::recursive_mutex seen_write_lock;
-
-int walk(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data) {
 #ifdef __SANITIZE_THREAD__
-    const std::lock_guard owned(seen_write_lock);
-#endif
+// ThreadSanitizer does not see ld.so's locks; this one, taken around walks, loads and unloads, stands for them.
+std::recursive_mutex seen_lock;
+
+// The callbacks run under the lock that is seen and not under ld.so's: a report made in one of them waits for its turn
+// to report, and whoever's turn it is walks the loaded objects to name its frames.
+int walk(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data) {
+    const std::lock_guard owned(seen_lock);
+    std::vector<dl_phdr_info> objects;
+    ::dl_iterate_phdr(
+        [](dl_phdr_info* info, std::size_t, void* to) {
+            static_cast<std::vector<dl_phdr_info>*>(to)->push_back(*info);
+            return 0;
+        },
+        &objects);
+    int result = 0;
+    for (dl_phdr_info& object : objects) {
+        result = callback(&object, sizeof object, data);
+        if (result != 0) break;
+    }
+    return result;
+}
+
+void* load(const std::string& path) {
+    const std::lock_guard owned(seen_lock);
+    return dlopen(path.c_str(), RTLD_NOW);
+}
+
+void unload(void* library) {
+    const std::lock_guard owned(seen_lock);
+    dlclose(library);
+}
+#else
+int walk(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data) {
     return ::dl_iterate_phdr(callback, data);
 }
+
+void* load(const std::string& path) {
+    return dlopen(path.c_str(), RTLD_NOW);
+}
+
+void unload(void* library) {
+    dlclose(library);
+}
+#endif
 
 }  // namespace
 
@@ -92,12 +128,12 @@ TEST(Snapshot, shows_what_is_loaded_and_leaves_out_what_has_gone) {
     refresh_snapshot();
     ASSERT_TRUE(has_snapshot());
     EXPECT_EQ(read_snapshot().objects, objects_now());
-    void* library = dlopen(plugin(0).c_str(), RTLD_NOW);
+    void* library = load(plugin(0));
     ASSERT_NE(library, nullptr) << dlerror();
     EXPECT_EQ(read_snapshot().objects + 1, objects_now());
     refresh_snapshot();
     EXPECT_EQ(read_snapshot().objects, objects_now());
-    dlclose(library);
+    unload(library);
     // Its headers are no longer at their place.
     EXPECT_EQ(read_snapshot().objects, objects_now());
 }
@@ -130,10 +166,10 @@ TEST(Snapshot, stays_whole_for_its_readers_while_libraries_come_and_go) {
     for (int number = 0; number < 2; ++number) {
         loaders.emplace_back([&, number] {
             for (int round = 0; round < rounds; ++round) {
-                void* library = dlopen(plugin(number).c_str(), RTLD_NOW);
+                void* library = load(plugin(number));
                 if (library == nullptr) sound = false;
                 refresh_snapshot();
-                dlclose(library);
+                unload(library);
                 refresh_snapshot();
             }
         });
