@@ -160,7 +160,9 @@ bool may_be_inside_allocator(InnerCode code) {
 
 UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data) {
     ThreadState& thread = thread_state;
-    const RealAllocator& real = thread.id == nobody ? ask_real() : real_allocator;
+    // Never fills the table: that calls dlsym, which allocates (in glibc until 2.33), and this may be an unwinder's
+    // walk inside the allocator.
+    const RealAllocator& real = thread.id == nobody && is_resolved() ? ask_real() : real_allocator;
     if (settings.mode != Mode::protect && settings.mode != Mode::observe) return real.dl_iterate_phdr(callback, data);
     const void* return_address = UNKNOT_CALLER;
     const InnerCode caller = code_of(thread, return_address);

@@ -120,4 +120,16 @@ inline int id_in_mutexes() {
 
 #endif
 
+// libc itself as a walk shows it, from its ELF header; dlpi_phdr is nullptr where it was not found. Allocates nothing.
+inline dl_phdr_info libc_object() {
+    dl_phdr_info object{};
+    Dl_info about{};
+    if (dladdr(inside_libc(), &about) == 0) return object;
+    const auto* header = static_cast<const ElfW(Ehdr)*>(about.dli_fbase);
+    object.dlpi_addr = reinterpret_cast<std::uintptr_t>(header);
+    object.dlpi_phdr = reinterpret_cast<const ElfW(Phdr)*>(object.dlpi_addr + header->e_phoff);
+    object.dlpi_phnum = header->e_phnum;
+    return object;
+}
+
 }  // namespace unknot

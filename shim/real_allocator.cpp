@@ -27,21 +27,18 @@ namespace {
 
 constinit std::atomic<bool> resolved{false};
 
-// libc's own range of addresses, from the program headers behind its ELF header.
+// libc's own range of addresses.
 struct LibcImage {
     std::uintptr_t start = 0;
     std::size_t bytes = 0;
 
     static LibcImage find() {
-        Dl_info about{};
-        if (dladdr(inside_libc(), &about) == 0) return {};
-        const auto* header = static_cast<const ElfW(Ehdr)*>(about.dli_fbase);
-        const auto start = reinterpret_cast<std::uintptr_t>(header);
-        const auto* segments = reinterpret_cast<const ElfW(Phdr)*>(start + header->e_phoff);
-        LibcImage image{.start = start};
-        for (unsigned i = 0; i < header->e_phnum; ++i) {
-            const std::size_t end = segments[i].p_vaddr + segments[i].p_memsz;
-            if (segments[i].p_type == PT_LOAD && end > image.bytes) image.bytes = end;
+        const dl_phdr_info libc = libc_object();
+        LibcImage image{.start = libc.dlpi_addr};
+        for (unsigned i = 0; i < libc.dlpi_phnum; ++i) {
+            const ElfW(Phdr)& segment = libc.dlpi_phdr[i];
+            const std::size_t end = segment.p_vaddr + segment.p_memsz;
+            if (segment.p_type == PT_LOAD && end > image.bytes) image.bytes = end;
         }
         return image;
     }
@@ -153,7 +150,6 @@ void adopt_program_allocator() {
 }
 
 void resolve_real_allocator() {
-    // First: the real allocator may unwind as soon as it is reached, from inside the look-ups below.
     if (const void* walk = dlsym(RTLD_NEXT, "dl_iterate_phdr")) fill(real_allocator.dl_iterate_phdr, walk);
     const LookUp look_up;
     look_up(real_allocator.malloc, &stand_in::malloc, "malloc");

@@ -5,6 +5,8 @@
 #include <sys/auxv.h>
 
 #include "shim/cxx_runtime.h"
+#include "shim/dynamic_symbols.h"
+#include "shim/libc.h"
 #include "shim/platform.h"
 #include "shim/real_allocator.h"
 #include "shim/report.h"
@@ -73,8 +75,11 @@ void* realloc(void*, std::size_t) {
 int posix_memalign(void**, std::size_t, std::size_t) {
     return ENOMEM;
 }
-int dl_iterate_phdr(int (*)(dl_phdr_info*, std::size_t, void*), void*) {
-    return 0;
+// libc's own, until the table is filled: this walk may be an unwinder's inside the allocator that dlsym would enter.
+int dl_iterate_phdr(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data) {
+    const dl_phdr_info libc = libc_object();
+    const DynamicSymbol found = find_dynamic_symbol(libc, "dl_iterate_phdr");
+    return found.bytes == 0 ? 0 : reinterpret_cast<decltype(&dl_iterate_phdr)>(found.start)(callback, data);
 }
 
 std::size_t malloc_usable_size(void*) {
