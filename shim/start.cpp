@@ -29,7 +29,10 @@ void read_environment() {
     set(unknot_stats.arena_limit, settings.arena_max.value);
 }
 
-bool asks_realloc_zero() {
+// By trying, but not with libc: glibc frees, and so does memcheck in its place, which reports the question from 3.21
+// on.
+bool asks_realloc_zero(const Identity& identity) {
+    if (identify(identity.evidence) == AllocatorKind::glibc) return true;
     void* block = real_allocator.malloc(16);
     if (block == nullptr) return true;
     void* left = real_allocator.realloc(block, 0);
@@ -88,8 +91,8 @@ void introduce(const Identity& identity) {
     read_environment();
     find_object_finder();
     find_cxx_runtime();
-    realloc_zero_frees = asks_realloc_zero();
     const Identity identity = identify_process();
+    realloc_zero_frees = asks_realloc_zero(identity);
     decide_mode(identity);
     look_for_locks();
     if (!prepare_exit_hook(thread_ends) && watches()) report::no_exit_hook();
