@@ -88,6 +88,11 @@ bool follows_a_call(const Process& process, std::uint64_t address) {
 #endif
 }
 
+// Code of the libc that `walk`, a frame in dl_iterate_phdr, is in. Until glibc 2.33 the locks are another library's.
+bool is_of_libc(const Frame& frame, const Frame& walk) {
+    return frame.object == walk.object || frame.object.starts_with("libpthread");
+}
+
 }  // namespace
 
 const Frame* Stack::named_frame_in(const std::string& object) const {
@@ -104,7 +109,7 @@ std::string Stack::callback_of_walk() const {
     for (std::size_t i = 1; i < frames.size(); ++i) {
         if (!frames[i].text.starts_with("dl_iterate_phdr") || frames[i].scanned) continue;
         // What libc calls from there itself is the lock; the shim stands between as another dl_iterate_phdr.
-        if (frames[i - 1].object != frames[i].object && !frames[i - 1].text.starts_with("dl_iterate_phdr"))
+        if (!is_of_libc(frames[i - 1], frames[i]) && !frames[i - 1].text.starts_with("dl_iterate_phdr"))
             return frames[i - 1].text;
     }
     return {};
@@ -117,7 +122,7 @@ std::string Stack::interrupted_walk() const {
     for (auto outer = std::find_if(inner + 1, frames.end(), is_walk); outer != frames.end();
          outer = std::find_if(outer + 1, frames.end(), is_walk)) {
         // What libc calls from there itself is the lock; the frame within that is where the signal came in.
-        if (outer - inner > 2 && (outer - 1)->object == outer->object && (outer - 2)->object == outer->object)
+        if (outer - inner > 2 && is_of_libc(*(outer - 1), *outer) && is_of_libc(*(outer - 2), *outer))
             return (outer - 1)->text;
     }
     return {};
