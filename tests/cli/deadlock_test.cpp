@@ -5,6 +5,7 @@
 #include "cli/examine.h"
 #include "cli/trouble.h"
 #include "tests/cli/unknot_command.h"
+#include "tests/process/system.h"
 
 namespace unknot::test {
 namespace {
@@ -41,21 +42,27 @@ const cli::CycleStep* waiting_for(const cli::Examination& found, const std::stri
     return nullptr;
 }
 
+// What certain_shape's walker waits for.
+constexpr const char* second_lock = process::traces_outside_page_heap_lock ? "a lock of libunwind" : "pageheap_lock_";
+
 const Variables bare_tcmalloc = {{"LD_PRELOAD", "libtcmalloc.so.4"}, {"TCMALLOC_STACKTRACE_METHOD", ""}};
+const Variables tcmalloc_minimal = {{"LD_PRELOAD", "libtcmalloc_minimal.so.4"}};  // takes no stack traces
 
 TEST(Deadlock, is_told_thread_by_thread_without_the_shim) {
-    Victim victim("phdr_deadlock", bare_tcmalloc, {"malloc", "1000000"}, Ready::never);
+    Victim victim("phdr_deadlock", bare_tcmalloc, {process::certain_shape, "1000000"}, Ready::never);
     const auto found = examine_when_stuck(victim, victim.pid());
     EXPECT_EQ(found.judgement.verdict, Verdict::deadlocked);
     EXPECT_EQ(found.deadlock.cycle.size(), 2u);
     expect_closed(found.deadlock.cycle);
     const auto* loader = waiting_for(found, "_dl_load_write_lock");
-    const auto* allocator = waiting_for(found, "pageheap_lock_");
+    const auto* allocator = waiting_for(found, second_lock);
     ASSERT_NE(loader, nullptr);
     ASSERT_NE(allocator, nullptr);
     EXPECT_EQ(loader->source, cli::OwnerSource::recorded);
-    EXPECT_EQ(allocator->source, cli::OwnerSource::inferred) << "a spin lock records no owner";
-    EXPECT_FALSE(allocator->evidence.empty());
+    if (!process::traces_outside_page_heap_lock) {
+        EXPECT_EQ(allocator->source, cli::OwnerSource::inferred) << "a spin lock records no owner";
+        EXPECT_FALSE(allocator->evidence.empty());
+    }
     EXPECT_NE(allocator->callback.find("callback("), std::string::npos)
         << "the function that allocates inside the walk";
 }
@@ -99,7 +106,9 @@ TEST(Deadlock, of_a_thread_whose_walk_a_signal_interrupted_is_with_itself) {
     ASSERT_EQ(found.deadlock.cycle.size(), 1u);
     EXPECT_EQ(found.deadlock.cycle[0].source, cli::OwnerSource::interrupted);
     EXPECT_EQ(found.deadlock.cycle[0].recorded_owner, 0);
-    EXPECT_NE(found.deadlock.cycle[0].evidence.find("libc"), std::string::npos) << "it was taking or leaving the lock";
+    const std::string& place = found.deadlock.cycle[0].evidence;  // libpthread: until glibc 2.33
+    EXPECT_TRUE(place.find("libc") != std::string::npos || place.find("libpthread") != std::string::npos)
+        << "it was taking or leaving the lock: " << place;
     EXPECT_TRUE(found.judgement.reasons.has(Reason::walk_interrupted));
     EXPECT_TRUE(found.judgement.advice.has(Advice::use_shim));
 }
@@ -117,9 +126,7 @@ TEST(OwnLock, that_a_thread_waits_for_is_remarked) {
 }
 
 TEST(OwnLock, is_not_seen_where_locks_are_handed_on) {
-    Variables variables = bare_tcmalloc;
-    variables[1].second = "generic_fp";
-    Victim victim("phdr_deadlock", variables, {"lock3", "100000000"});
+    Victim victim("phdr_deadlock", tcmalloc_minimal, {"lock3", "100000000"});
     for (int i = 0; i < 5; ++i) EXPECT_EQ(cli::examine_process(victim.pid()).deadlock.own_lock, "");
 }
 
@@ -127,7 +134,7 @@ TEST(Deadlock, is_found_beside_the_statistics_of_a_shim_that_only_observes) {
     Variables variables = bare_tcmalloc;
     variables[0].second = built("libunknot.so") + ":libtcmalloc.so.4";
     variables.emplace_back("UNKNOT_MODE", "observe");
-    Victim victim("phdr_deadlock", variables, {"malloc", "1000000"}, Ready::never);
+    Victim victim("phdr_deadlock", variables, {process::certain_shape, "1000000"}, Ready::never);
     const auto found = examine_when_stuck(victim, victim.pid());
     EXPECT_EQ(found.judgement.verdict, Verdict::deadlocked);
     ASSERT_TRUE(found.page.has_value());
@@ -135,7 +142,7 @@ TEST(Deadlock, is_found_beside_the_statistics_of_a_shim_that_only_observes) {
 }
 
 TEST(Deadlock, is_reported_in_a_file_and_by_the_exit_code) {
-    Victim victim("phdr_deadlock", bare_tcmalloc, {"malloc", "1000000"}, Ready::never);
+    Victim victim("phdr_deadlock", bare_tcmalloc, {process::certain_shape, "1000000"}, Ready::never);
     examine_when_stuck(victim, victim.pid());
     const Folder folder;
     const std::string file = folder / "report.txt";
@@ -143,7 +150,7 @@ TEST(Deadlock, is_reported_in_a_file_and_by_the_exit_code) {
     EXPECT_EQ(result.code, 3) << result.out << result.err;
     EXPECT_NE(result.out.find("deadlocked"), std::string::npos);
     const std::string report = content(file);
-    for (const char* needed : {"_dl_load_write_lock", "pageheap_lock_", "dl_iterate_phdr", "GetStackTrace", "glibc 2.",
+    for (const char* needed : {"_dl_load_write_lock", second_lock, "dl_iterate_phdr", "GetStackTrace", "glibc 2.",
                                "gperftools", "what to do"})
         EXPECT_NE(report.find(needed), std::string::npos) << needed << " is not in\n" << report;
 
@@ -156,7 +163,7 @@ TEST(Deadlock, is_reported_in_a_file_and_by_the_exit_code) {
 
 // Reading must leave no trace: the waiter for the loader lock has not run once because of it.
 TEST(Deadlock, is_read_without_touching_the_process) {
-    Victim victim("phdr_deadlock", bare_tcmalloc, {"malloc", "1000000"}, Ready::never);
+    Victim victim("phdr_deadlock", bare_tcmalloc, {process::certain_shape, "1000000"}, Ready::never);
     const auto found = examine_when_stuck(victim, victim.pid());
     const pid_t waiter = waiting_for(found, "_dl_load_write_lock")->tid;
     const auto switches = [&] {
@@ -173,8 +180,8 @@ TEST(Deadlock, is_read_without_touching_the_process) {
 // In a container the owner words hold thread ids that mean something else out here.
 TEST(Deadlock, is_told_across_process_id_namespaces) {
     if (geteuid() != 0) GTEST_SKIP() << "a namespace of process ids needs root";
-    Victim victim("/usr/bin/unshare", bare_tcmalloc, {"--pid", "--fork", built("phdr_deadlock"), "malloc", "1000000"},
-                  Ready::never);
+    Victim victim("/usr/bin/unshare", bare_tcmalloc,
+                  {"--pid", "--fork", built("phdr_deadlock"), process::certain_shape, "1000000"}, Ready::never);
     const auto found = examine_when_stuck(victim, child_of(victim));
     expect_closed(found.deadlock.cycle);
     const auto* loader = waiting_for(found, "_dl_load_write_lock");
@@ -183,9 +190,7 @@ TEST(Deadlock, is_told_across_process_id_namespaces) {
 }
 
 TEST(Deadlock, is_not_seen_in_a_storm_of_walks_that_moves) {
-    Variables variables = bare_tcmalloc;
-    variables[1].second = "generic_fp";
-    Victim victim("phdr_deadlock", variables, {"malloc", "100000000"});
+    Victim victim("phdr_deadlock", tcmalloc_minimal, {"malloc", "100000000"});
     for (int i = 0; i < 5; ++i) EXPECT_FALSE(cli::examine_process(victim.pid()).deadlock.seen);
 }
 

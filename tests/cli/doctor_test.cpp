@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "tests/cli/unknot_command.h"
+#include "tests/process/system.h"
 
 namespace unknot::test {
 namespace {
@@ -47,7 +48,7 @@ TEST(Doctor, finds_tcmalloc_with_libunwind_at_risk) {
     EXPECT_EQ(found.code, 1);
     EXPECT_EQ(found.json["allocator"]["kind"], "tcmalloc");
     EXPECT_TRUE(has(found.reasons(), "unwinds_with_libunwind"));
-    EXPECT_TRUE(has(found.advice(), "use_generic_fp"));
+    EXPECT_EQ(has(found.advice(), "use_generic_fp"), process::tcmalloc_has_generic_fp);
     EXPECT_TRUE(has(found.advice(), "use_tcmalloc_minimal"));
     EXPECT_EQ(found.advice().back(), "use_shim");
     EXPECT_FALSE(has(found.advice(), "upgrade_async_profiler")) << "there is none in the process";
@@ -57,12 +58,14 @@ TEST(Doctor, finds_tcmalloc_with_libunwind_at_risk) {
 TEST(Doctor, reads_the_stack_trace_method_in_force) {
     for (const char* method : {"libunwind", "libgcc", "generic_fp"}) {
         const Finding found = examine_under("libtcmalloc.so.4", {{"TCMALLOC_STACKTRACE_METHOD", method}});
-        EXPECT_EQ(found.json["allocator"]["stack_method"], method);
+        const bool there = process::tcmalloc_has_generic_fp || method != std::string_view("generic_fp");
+        EXPECT_EQ(found.json["allocator"]["stack_method"], there ? method : "libunwind");
         EXPECT_EQ(found.json["allocator"]["stack_method_source"], "read from the process's memory");
     }
 }
 
 TEST(Doctor, finds_generic_fp_not_affected) {
+    if (!process::tcmalloc_has_generic_fp) GTEST_SKIP() << "this gperftools has no generic_fp";
     const Finding found = examine_under("libtcmalloc.so.4", {{"TCMALLOC_STACKTRACE_METHOD", "generic_fp"}});
     EXPECT_EQ(found.verdict(), "not affected");
     EXPECT_EQ(found.code, 0);
@@ -75,11 +78,13 @@ TEST(Doctor, tells_what_the_libgcc_method_is_bound_to) {
     EXPECT_EQ(wrong.verdict(), "at risk");
     EXPECT_TRUE(has(wrong.reasons(), "unwinds_with_wrong_libgcc"));
     EXPECT_FALSE(has(wrong.advice(), "use_libgcc"));
-    EXPECT_EQ(examine_under("libgcc_s.so.1:libtcmalloc.so.4", libgcc).verdict(), "not affected");
+    EXPECT_EQ(examine_under("libgcc_s.so.1:libtcmalloc.so.4", libgcc).verdict(),
+              process::libgcc_takes_no_lock ? "not affected" : "at risk");
 }
 
 TEST(Doctor, advises_libgcc_only_where_it_would_bind_to_libgcc) {
-    EXPECT_TRUE(has(examine_under("libgcc_s.so.1:libtcmalloc.so.4").advice(), "use_libgcc"));
+    EXPECT_EQ(has(examine_under("libgcc_s.so.1:libtcmalloc.so.4").advice(), "use_libgcc"),
+              process::libgcc_takes_no_lock);
     EXPECT_FALSE(has(examine_under("libunwind.so.8:libtcmalloc.so.4").advice(), "use_libgcc"));
 }
 
@@ -87,6 +92,7 @@ TEST(Doctor, finds_allocators_without_stack_traces_not_affected) {
     for (const auto& [library, kind] :
          {std::pair("libtcmalloc_minimal.so.4", "tcmalloc_minimal"), std::pair(UNKNOT_MIMALLOC, "mimalloc"),
           std::pair("libjemalloc.so.2", "jemalloc")}) {
+        if (kind == std::string_view("mimalloc") && process::is_missing(library)) continue;
         const Finding found = examine_under(library, {{"MALLOC_CONF", ""}});
         EXPECT_EQ(found.verdict(), "not affected") << library;
         EXPECT_EQ(found.json["allocator"]["kind"], kind);
@@ -139,7 +145,9 @@ TEST(Doctor, knows_an_allocator_that_is_loaded_but_not_called) {
     const Victim victim("cli_own_malloc", {{"LD_PRELOAD", "libtcmalloc.so.4"}});
     const Finding found = examine(victim.id());
     EXPECT_EQ(found.json["allocator"]["object"], "cli_own_malloc");
-    EXPECT_EQ(found.json["allocator"]["unused"], nlohmann::json::array({"libtcmalloc.so.4.5.10"}));
+    const std::vector<std::string> unused = found.json["allocator"]["unused"];
+    ASSERT_EQ(unused.size(), 1u);
+    EXPECT_EQ(unused[0].rfind("libtcmalloc.so.4.", 0), 0u) << unused[0];
     EXPECT_TRUE(has(found.reasons(), "allocator_unknown"));
     EXPECT_FALSE(has(found.advice(), "use_shim"));
 }

@@ -5,7 +5,7 @@
 #include <ostream>
 #include <string>
 
-#include "tests/process/missing.h"
+#include "tests/process/system.h"
 
 namespace unknot::doors {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "tests/process/child.h"
-#include "tests/process/missing.h"
+#include "tests/process/system.h"
 
 namespace unknot::faults {
 

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "tests/faults/afflicted.h"
+#include "tests/process/system.h"
 
 namespace unknot::faults {
 
@@ -113,7 +114,7 @@ class Deadlock : public ::testing::TestWithParam<Fault> {};
 
 TEST_P(Deadlock, is_averted_under_the_fault_and_there_without_the_shim) {
     Affliction affliction = GetParam().affliction;
-    affliction.program = {built("phdr_deadlock"), "malloc", "2048"};
+    affliction.program = {built("phdr_deadlock"), process::certain_shape, "2048"};
     const process::Result result = run_afflicted(affliction);
     SKIP_IF_REFUSED(result);
     EXPECT_TRUE(result.succeeded()) << story(result);

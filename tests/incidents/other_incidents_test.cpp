@@ -45,7 +45,10 @@ TEST(Incident, jemalloc_2505) {
 // why.) The shim in the same place answers what comes in meanwhile from its arena.
 TEST(Incident, leaktracer_14) {
     const process::Command command = program("victims/c_loads_cpp");
-    expect_bare_hang(command, preloading(built("incidents/libincident_looks_up_in_malloc.so").c_str()));
+    // Until glibc 2.33 dlsym calls calloc, every time, and it ends with a full stack.
+    const process::Result bare =
+        run_bare(command, preloading(built("incidents/libincident_looks_up_in_malloc.so").c_str()));
+    EXPECT_TRUE(bare.outcome == process::Outcome::hung || bare.outcome == process::Outcome::killed) << describe(bare);
     expect_runs(command, preloading(""), {"diverted", "deferred"}, "protect");
 }
 
@@ -154,13 +157,13 @@ TEST(Incident, memray_212) {
 
 // KDE/heaptrack/pull/48, with Debian's heaptrack 1.4.0 itself.
 TEST(Incident, heaptrack_48) {
-    expect_plugin_lost("/usr/lib/heaptrack/libheaptrack_preload.so");
+    expect_plugin_lost(UNKNOT_HEAPTRACK);
     expect_plugin_found();
 }
 
 // google/sanitizers/issues/1219, with AddressSanitizer of Debian's gcc itself.
 TEST(Incident, sanitizers_1219) {
-    expect_plugin_lost("libasan.so.8");
+    expect_plugin_lost(UNKNOT_ASAN);
     expect_plugin_found();
 }
 

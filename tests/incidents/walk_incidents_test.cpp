@@ -78,7 +78,7 @@ bool falls_silent(process::Command command, const Allocator& allocator) {
 TEST(Incident, heaptrack_88e66a6) {
     process::Command command = program("incidents/allocates_while_tracked");
     command.environment.emplace_back("DUMP_HEAPTRACK_OUTPUT", "/dev/null");
-    const Allocator heaptrack = preloading("/usr/lib/heaptrack/libheaptrack_preload.so");
+    const Allocator heaptrack = preloading(UNKNOT_HEAPTRACK);
     int tries = 0;
     while (!falls_silent(command, heaptrack)) ASSERT_LT(++tries, most_tries) << "the reproducer no longer hangs";
     RecordProperty("ran_before_it_hung", tries);

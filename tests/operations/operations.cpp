@@ -16,6 +16,7 @@
 
 #include "tests/doors/contexts.h"
 #include "tests/operations/worker.h"
+#include "tests/process/system.h"
 
 using namespace operations;
 
@@ -36,6 +37,7 @@ void add(Tally& sum, const Tally& one) {
 // The first exception that passes through a frame of libc makes libc load libgcc_s, and where that frame is
 // dl_iterate_phdr's, under the loader's write lock: in the wrong order, whatever is preloaded. So it happens here.
 void warm_up() {
+    if (!unknot::process::callbacks_may_throw) return;
     try {
         dl_iterate_phdr([](dl_phdr_info*, std::size_t, void*) -> int { throw 1; }, nullptr);
     } catch (int) {

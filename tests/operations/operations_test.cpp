@@ -80,11 +80,16 @@ TEST(Operations, hang_at_once_with_the_bare_allocator) {
     EXPECT_EQ(result.outcome, Outcome::hung) << tell(command, result);
 }
 
+// mimalloc 3.0.1 (Debian 13): aligned blocks change by themselves, without the shim and in a single thread.
+bool changes_blocks(const Allocator& allocator) {
+    return std::string_view(allocator.library) == "libmimalloc.so.3";
+}
+
 // The fuzzer itself asks nothing that deadlocks or breaks: where nothing unwinds inside malloc it runs without the
 // shim, with the vendor's own doors too. jemalloc has no pvalloc, and libc's is no good beside it.
 TEST(Operations, run_with_a_bare_allocator_that_does_not_unwind) {
     for (const Allocator& allocator : {doors::glibc, doors::tcmalloc_minimal, doors::jemalloc, doors::mimalloc}) {
-        if (!is_installed(allocator)) continue;  // the run behind the shim says so
+        if (!is_installed(allocator) || changes_blocks(allocator)) continue;  // the run behind the shim says so
         const Command command{fuzz(3, true), {{"LD_PRELOAD", allocator.library}, {"UNKNOT_WITHOUT_DOORS", "pvalloc"}}};
         const Result result = run(command);
         EXPECT_TRUE(result.succeeded()) << tell(command, result);
@@ -96,6 +101,7 @@ class Operations : public testing::TestWithParam<std::tuple<Allocator, bool>> {}
 TEST_P(Operations, run_behind_the_shim) {
     const auto& [allocator, vendor] = GetParam();
     if (!is_installed(allocator)) GTEST_SKIP() << "this system has no " << allocator;
+    if (changes_blocks(allocator)) GTEST_SKIP() << "this " << allocator << " changes blocks without the shim";
     const LogFolder log;
     const Command command{fuzz(seconds, vendor),
                           {{"LD_PRELOAD", vendor ? preload_with_vendor(allocator) : preload(allocator)},

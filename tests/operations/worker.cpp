@@ -20,6 +20,7 @@
 #include "examples/phdr_deadlock/growth.h"
 #include "tests/doors/contexts.h"
 #include "tests/operations/failure.h"
+#include "tests/process/system.h"
 
 namespace operations {
 
@@ -116,7 +117,7 @@ void Worker::one_operation() {
     if (is_child_) return;  // what comes now may want a lock that another thread of the parent held
     if (dice < 940) return grow();
     if (dice < 965) return throw_and_catch();
-    if (dice < 975) return throw_out_of_a_walk();
+    if (dice < 975) return unknot::process::callbacks_may_throw ? throw_out_of_a_walk() : throw_and_catch();
     // dlopen inside a walk takes the loader's locks in the wrong order, with or without a shim.
     if (dice < 999) return inside_walk_ ? allocate() : load_and_unload();
     if (depth_ == 0 && settings_.forks) fork_a_child();

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "tests/process/child.h"
-#include "tests/process/missing.h"
 #include "tests/process/report_line.h"
+#include "tests/process/system.h"
 
 namespace unknot::preload {
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "tests/preload/preload.h"
+#include "tests/process/system.h"
 
 namespace unknot::preload {
 
@@ -15,6 +16,7 @@ namespace {
 constexpr int most_tries = 20;
 
 constexpr Allocator glibc{"glibc", "", "glibc", "pass_through"};
+constexpr Allocator jemalloc{"jemalloc", "libjemalloc.so.2", "jemalloc", "pass_through"};
 // Exceptions and libgcc's stack traces bind to libunwind, as they do in programs that do not link libgcc_s themselves.
 constexpr Allocator tcmalloc_then_libunwind{"tcmalloc", "libtcmalloc.so.4 libunwind.so.8", "tcmalloc", "protect"};
 
@@ -148,7 +150,8 @@ TEST(Fork, beside_a_walk_hangs_without_the_shim) {
 }
 
 TEST(Fork, beside_a_walk_leaves_a_child_that_walks_loads_and_throws_1000_times) {
-    expect_success(victim("forks_beside_walk"));
+    const bool leaves_unwinder_locked = process::traces_outside_page_heap_lock;
+    expect_success(victim("forks_beside_walk"), leaves_unwinder_locked ? jemalloc : tcmalloc, "protect");
 }
 
 TEST(Fork, inside_a_callback_hangs_without_the_shim) {

@@ -4,9 +4,9 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 
@@ -15,8 +15,8 @@
 
 namespace {
 
-std::atomic<bool> inside{false};
-std::atomic<bool> grown{false};
+sem_t inside;
+sem_t grown;
 
 void expect(bool holds, const char* claim) {
     if (holds) return;
@@ -42,17 +42,15 @@ growth::Heap* heap = nullptr;
 
 void* grows(void*) {
     for (std::size_t i = 0; i < growth::sites; ++i) heap->grow();
-    grown = true;
-    grown.notify_all();
+    sem_post(&grown);
     return nullptr;
 }
 
 void* sits(void*) {
     dl_iterate_phdr(
         [](dl_phdr_info*, std::size_t, void*) {
-            inside = true;
-            inside.notify_all();
-            grown.wait(false);
+            sem_post(&inside);
+            sem_wait(&grown);
             return 1;
         },
         nullptr);
@@ -71,9 +69,11 @@ int main(int, char** argv) {
     pthread_t thread;
     expect(pthread_create(&thread, &attributes, diverts, nullptr) == 0, "the first thread starts");
     pthread_join(thread, nullptr);
+    sem_init(&inside, 0, 0);
+    sem_init(&grown, 0, 0);
     pthread_t sitter;
     expect(pthread_create(&sitter, nullptr, sits, nullptr) == 0, "the walker starts");
-    inside.wait(false);
+    sem_wait(&inside);
     expect(pthread_create(&thread, &attributes, grows, nullptr) == 0, "the second thread starts");
     pthread_join(thread, nullptr);
     pthread_join(sitter, nullptr);

@@ -18,6 +18,8 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "tests/process/system.h"
+
 #include "policy/stats_page.h"
 
 namespace {
@@ -118,8 +120,10 @@ void* everything(void*) {
     expect(dlopen("/nonexistent/library.so", RTLD_NOW) == nullptr && dlerror() != nullptr, "a failed dlopen says so");
     dlerror();  // gives back what the message was made of
     try {
-        inside_walk([] { throw 1; });
-        broken("an exception leaves the walk");
+        if (unknot::process::callbacks_may_throw) {
+            inside_walk([] { throw 1; });
+            broken("an exception leaves the walk");
+        }
     } catch (int) {
     }
     before.take();

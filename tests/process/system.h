@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// What tests expect of Debian's packages where their versions differ.
+#pragma once
+
+#include <features.h>
+
+#include <string_view>
+
+namespace unknot::process {
+
+constexpr int gperftools_minor = UNKNOT_GPERFTOOLS_MINOR;  // 2.N
+constexpr int glibc_minor = __GLIBC_MINOR__;               // 2.N
+
+// gperftools' stack method generic_fp: not in 2.8, there in 2.10. What it does not know it warns of, and takes its
+// default.
+constexpr bool tcmalloc_has_generic_fp = gperftools_minor >= 10;
+
+// From 2.11 on (seen with 2.16) gperftools takes the stack trace of a growing heap after it has let go of the page
+// heap's lock. The second lock is then libunwind's own, of its register-state cache, which a walker wants only if it
+// grows the heap itself: most shapes of the deadlock are gone or luck. It is also not among the locks that gperftools
+// takes before a fork, so a child may find it taken for ever, with or without the loader.
+constexpr bool traces_outside_page_heap_lock = gperftools_minor >= 11;
+
+// A reproducer that hangs in every run: the walker only allocates, or grows the heap too.
+constexpr const char* certain_shape = traces_outside_page_heap_lock ? "grow" : "malloc";
+
+// libgcc looks its tables up through _dl_find_object, without a lock.
+constexpr bool libgcc_takes_no_lock = glibc_minor >= 35;
+
+// An exception may leave the callback of a walk: glibc 2.31 keeps the loader's lock then, 2.36 does not.
+constexpr bool callbacks_may_throw = glibc_minor > 31;
+
+// Debian 11 has no mimalloc. UNKNOT_MIMALLOC is the soname that cmake has found (tests/CMakeLists.txt).
+inline bool is_missing(std::string_view soname) {
+    return soname == "libmimalloc.so.none";
+}
+
+}  // namespace unknot::process
