@@ -36,7 +36,7 @@ process::Command victim(const char* name) {
 const Shape shapes[] = {
     {"malloc", reproducer("malloc"), true, false},
     {"calloc", reproducer("calloc"), true, false},
-    {"realloc", reproducer("realloc"), true, true, true},
+    {"realloc", reproducer("realloc"), true, true},
     {"free", reproducer("free"), false, true},
     {"operator_new", reproducer("new"), true, false},
     {"grow", reproducer("grow"), true, false, true},
