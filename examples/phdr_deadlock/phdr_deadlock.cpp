@@ -23,6 +23,7 @@ constexpr std::size_t walk_bytes = 300'000;
 
 std::mutex application_lock;
 bool lock_while_growing = false;
+std::atomic<std::size_t> growths_done = 0;
 
 // The compiler may remove a pair of malloc and free that nobody looks at.
 void* seen(void* block) {
@@ -31,13 +32,13 @@ void* seen(void* block) {
 }
 
 // Grows the heap itself, so its own stack trace wants the unwinder's lock: gperftools from 2.11 takes the trace outside
-// of the page heap's lock, and libunwind asks the loader while it holds its cache's. A bounded number of blocks, kept.
+// of the page heap's lock, and libunwind asks the loader while it holds its cache's. The blocks are kept, so it is one
+// for many of the growing thread's.
 void grow_in_walk() {
-    constexpr int most = 256;
-    static int grown = 0;
-    if (grown == most) return;
-    ++grown;
-    seen(std::malloc(growth::block_bytes));
+    constexpr std::size_t every = 8;
+    static std::size_t last = 0;
+    const std::size_t now = growths_done / every;
+    if (std::exchange(last, now) != now) seen(std::malloc(growth::block_bytes));
 }
 
 // What the walking thread does while it owns the loader lock. `block` was allocated before the walk and is freed after
@@ -110,6 +111,7 @@ int main(int argc, char** argv) {
             std::unique_lock<std::mutex> held(application_lock, std::defer_lock);
             if (lock_while_growing) held.lock();
             heap.grow();
+            growths_done = done;
             if (done % 1024 == 0) dprintf(STDOUT_FILENO, "%zu growths, %zu walks\n", done, walks.load());
         }
         grown = true;

@@ -3,6 +3,7 @@
 // forks, signals and a heap that grows. Threads come and go in generations, and a generation ends when all its threads
 // have: two that wait for each other stop everything, and the silence shows it.
 //   operations SEED SECONDS [THREADS] [standard|vendor] [FIRST_GENERATION]
+#include <dlfcn.h>
 #include <link.h>
 
 #include <algorithm>
@@ -57,9 +58,22 @@ Tally run_generation(std::uint64_t seed, std::size_t threads, const Settings& se
 
 using unknot::AllocatorKind;
 
+// jemalloc's version; nullptr: another allocator.
+const char* version_of_jemalloc() {
+    using Control = int (*)(const char*, void*, std::size_t*, void*, std::size_t);
+    const char* version = nullptr;
+    std::size_t bytes = sizeof version;
+    if (auto* control = reinterpret_cast<Control>(dlsym(RTLD_DEFAULT, "mallctl")))
+        control("version", &version, &bytes, nullptr, 0);
+    return version;
+}
+
 // A child that was forked beside a walk hangs in its first own one, unless the shim gives it the lock back. And the
-// lock of tcmalloc_debug's queue of freed blocks may be owned for ever in a child.
+// lock of tcmalloc_debug's queue of freed blocks may be owned for ever in a child, as may jemalloc's extent locks until
+// 5.3 (seen with 5.2.1, without the shim and without its profiler).
 bool can_fork() {
+    const char* jemalloc = version_of_jemalloc();
+    if (jemalloc != nullptr && std::strcmp(jemalloc, "5.3") < 0) return false;
     return doors::is_protected() && doors::statistics()->allocator != AllocatorKind::tcmalloc_debug;
 }
 

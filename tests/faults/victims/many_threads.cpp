@@ -88,11 +88,13 @@ int main(int, char** argv) {
     auto* threads = static_cast<pthread_t*>(std::calloc(static_cast<std::size_t>(count), sizeof(pthread_t)));
     const std::uint64_t diverted = page->diverted;
     const std::uint64_t deferred = page->deferred;
+    // Until glibc 2.33 the first dlsym keeps a block of its own.
+    const std::uint64_t live = page->arena_live_blocks;
     long after[2] = {};
     for (long& resident : after) {
         run_round(count, threads);
         resident = resident_pages();
-        expect(page->arena_live_blocks == 0, "no block is left in the arena");
+        expect(page->arena_live_blocks == live, "no block is left in the arena");
         expect(page->drained == page->deferred, "every free has been made");
         expect(page->arena_committed <= 4 << 20, "the arena's memory is back");
         dprintf(1, "diverted %lu deferred %lu committed %lu peak %lu resident %ld\n", page->diverted, page->deferred,
