@@ -74,7 +74,10 @@ const char* version_of_jemalloc() {
 bool can_fork() {
     const char* jemalloc = version_of_jemalloc();
     if (jemalloc != nullptr && std::strcmp(jemalloc, "5.3") < 0) return false;
-    return doors::is_protected() && doors::statistics()->allocator != AllocatorKind::tcmalloc_debug;
+    if (!doors::is_protected()) return false;
+    const AllocatorKind kind = doors::statistics()->allocator;
+    const bool is_tcmalloc = kind == AllocatorKind::tcmalloc || kind == AllocatorKind::tcmalloc_minimal;
+    return kind != AllocatorKind::tcmalloc_debug && (!is_tcmalloc || unknot::process::locks_before_fork);
 }
 
 bool unwinds() {

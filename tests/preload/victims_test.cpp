@@ -107,17 +107,13 @@ std::vector<UnderAllocator> every_combination() {
     return chosen;
 }
 
-bool fork_leaves_unwinder_locked(const Allocator& allocator) {
-    return process::traces_outside_page_heap_lock && std::string_view(allocator.kind) == "tcmalloc";
-}
-
 class VictimWithShim : public testing::TestWithParam<UnderAllocator> {};
 
 TEST_P(VictimWithShim, runs_while_it_protects) {
     const auto& [victim, allocator] = GetParam();
     if (!is_installed(allocator)) GTEST_SKIP() << "this system has no " << allocator.name;
-    if (fork_leaves_unwinder_locked(allocator) && victim.name == std::string_view("fork_beside_threads")) {
-        GTEST_SKIP() << "with this gperftools a fork leaves libunwind's own lock taken; no loader lock is part of it";
+    if (!process::survives_fork(allocator.kind) && victim.name == std::string_view("fork_beside_threads")) {
+        GTEST_SKIP() << "with this gperftools a fork leaves a lock taken that is not the loader's";
     }
     const ShimmedRun run = run_with_shim(victim.command, allocator, "protect");
     ASSERT_TRUE(run.result.succeeded()) << run.story();

@@ -18,8 +18,16 @@ constexpr bool tcmalloc_has_generic_fp = gperftools_minor >= 10;
 // From 2.11 on (seen with 2.16) gperftools takes the stack trace of a growing heap after it has let go of the page
 // heap's lock. The second lock is then libunwind's own, of its register-state cache, which a walker wants only if it
 // grows the heap itself: most shapes of the deadlock are gone or luck. It is also not among the locks that gperftools
-// takes before a fork, so a child may find it taken for ever, with or without the loader.
+// takes before a fork.
 constexpr bool traces_outside_page_heap_lock = gperftools_minor >= 11;
+
+// Debian's tcmalloc for arm64, in all its builds, does not take its own locks before a fork (2.10, seen under qemu-user
+// without the shim and without a walk).
+#if defined(__aarch64__)
+constexpr bool locks_before_fork = false;
+#else
+constexpr bool locks_before_fork = true;
+#endif
 
 // A reproducer that hangs in every run: the walker only allocates, or grows the heap too.
 constexpr const char* certain_shape = traces_outside_page_heap_lock ? "grow" : "malloc";
@@ -29,6 +37,13 @@ constexpr bool libgcc_takes_no_lock = glibc_minor >= 35;
 
 // An exception may leave the callback of a walk: glibc 2.31 keeps the loader's lock then, 2.36 does not.
 constexpr bool callbacks_may_throw = glibc_minor > 31;
+
+// May a child that was forked beside threads allocate? Where not, it may find a lock taken for ever that no loader lock
+// is part of.
+constexpr bool survives_fork(std::string_view allocator) {
+    if (allocator.substr(0, 8) != "tcmalloc") return true;
+    return locks_before_fork && (allocator != "tcmalloc" || !traces_outside_page_heap_lock);
+}
 
 // Debian 11 has no mimalloc. UNKNOT_MIMALLOC is the soname that cmake has found (tests/CMakeLists.txt).
 inline bool is_missing(std::string_view soname) {

@@ -17,8 +17,12 @@ constexpr int most_tries = 20;
 
 constexpr Allocator glibc{"glibc", "", "glibc", "pass_through"};
 constexpr Allocator jemalloc{"jemalloc", "libjemalloc.so.2", "jemalloc", "pass_through"};
+constexpr Allocator forking = process::survives_fork("tcmalloc") ? tcmalloc : jemalloc;
 // Exceptions and libgcc's stack traces bind to libunwind, as they do in programs that do not link libgcc_s themselves.
 constexpr Allocator tcmalloc_then_libunwind{"tcmalloc", "libtcmalloc.so.4 libunwind.so.8", "tcmalloc", "protect"};
+
+// Where tcmalloc takes its traces without the loader (arm64) the shim has to be told to protect.
+const char* const unasked = std::string_view(tcmalloc.mode) == "protect" ? "" : "protect";
 
 process::Command victim(const std::string& name) {
     return {{built("walks/" + name)}};
@@ -30,7 +34,7 @@ process::Command lock3() {
 
 // One run that must succeed; its report.
 process::ReportLine expect_success(const process::Command& command, const Allocator& allocator = tcmalloc,
-                                   const std::string& mode = "") {
+                                   const std::string& mode = unasked) {
     const ShimmedRun run = run_with_shim(command, allocator, mode);
     EXPECT_TRUE(run.result.succeeded()) << run.story();
     EXPECT_TRUE(run.report) << "no report; " << run.story();
@@ -150,8 +154,7 @@ TEST(Fork, beside_a_walk_hangs_without_the_shim) {
 }
 
 TEST(Fork, beside_a_walk_leaves_a_child_that_walks_loads_and_throws_1000_times) {
-    const bool leaves_unwinder_locked = process::traces_outside_page_heap_lock;
-    expect_success(victim("forks_beside_walk"), leaves_unwinder_locked ? jemalloc : tcmalloc, "protect");
+    expect_success(victim("forks_beside_walk"), forking, "protect");
 }
 
 TEST(Fork, inside_a_callback_hangs_without_the_shim) {
@@ -159,7 +162,7 @@ TEST(Fork, inside_a_callback_hangs_without_the_shim) {
 }
 
 TEST(Fork, inside_a_callback_leaves_a_child_that_goes_on) {
-    expect_success(victim("forks_in_callback"));
+    expect_success(victim("forks_in_callback"), forking, "protect");
 }
 
 TEST(Snapshot, shows_what_libc_shows) {
