@@ -183,6 +183,26 @@ TEST(Arena, grows_a_block_with_its_own_pages_within_its_span) {
     fresh.free(neighbour);
 }
 
+// Aligned so much that its header is not in the span's first chunk.
+TEST(Arena, resizes_a_block_that_begins_inside_its_span) {
+    FreshArena fresh;
+    void* block = fresh.allocate(200000, mib);
+    fill(block, 0, 200000);
+    void* neighbour = fresh.allocate(200000, mib);
+    fill(neighbour, 0, 200000);
+    ASSERT_TRUE(fresh.resize(block, 400000));
+    fill(block, 200000, 400000);
+    EXPECT_FALSE(fresh.resize(block, 3 * mib));
+    EXPECT_TRUE(holds(block, 400000));
+    ASSERT_TRUE(fresh.resize(block, 1000));
+    EXPECT_TRUE(holds(block, 1000));
+    EXPECT_TRUE(holds(neighbour, 200000));
+    fresh.free(block);
+    fresh.free(neighbour);
+    EXPECT_EQ(fresh.live_bytes(), 0u);
+    EXPECT_EQ(fresh.page.arena_committed, 0u);
+}
+
 TEST(Arena, gives_the_pages_of_a_shrunk_block_back) {
     FreshArena fresh;
     void* block = fresh.allocate(8 * mib);
