@@ -142,7 +142,7 @@ void expect_plugin_lost(const char* tool) {
 }
 
 void expect_plugin_found() {
-    const ShimmedRun shimmed = run_with_shim(program("victims/runpath_plugin"), tcmalloc, "");
+    const ShimmedRun shimmed = run_with_shim(program("victims/runpath_plugin"), tcmalloc, "protect");
     EXPECT_TRUE(shimmed.result.succeeded()) << shimmed.story();
     ASSERT_TRUE(shimmed.report);
     EXPECT_EQ(shimmed.report->word("mode"), "protect");
