@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocks: cut, resized, checked, freed. Where their memory comes from is told in arena_spans.cpp.
+// Blocks: cut, checked, freed. Where their memory comes from is told in arena_spans.cpp.
 #include "shim/arena.h"
 
 #include <string.h>
@@ -14,11 +14,6 @@ namespace {
 // Bytes of the cursor's chunk that were handed out and that its own thread has not freed: others may have.
 std::uint32_t not_freed_here(const ArenaCursor& cursor) {
     return static_cast<std::uint32_t>(cursor.next - (cursor.end - chunk_size)) - cursor.freed;
-}
-
-// Before `next` moves back.
-inline void note_dirty(ArenaCursor& cursor) {
-    if (cursor.dirty_end < cursor.next) cursor.dirty_end = cursor.next;
 }
 
 }  // namespace
@@ -92,18 +87,6 @@ UNKNOT_COLD void* Arena::cut_slow(ArenaCursor& cursor, std::size_t size, std::si
     return fill == Fill::zero && dirty ? memset(block->payload(), 0, size) : block->payload();
 }
 
-// Adds the blocks that were cut since the last time to the cursor's sums. The cursor is busy.
-void Arena::count_cut(ArenaCursor& cursor) {
-    while (cursor.counted < cursor.next) {
-        const auto* block = reinterpret_cast<const Block*>(cursor.counted);
-        ++cursor.block_delta;
-        cursor.byte_delta += static_cast<std::int64_t>(block->size);
-        // A stray write into a header may cost the statistics, not the loop.
-        cursor.counted += sizeof(Block) + (block->size < chunk_size ? block->size : chunk_size);
-    }
-    cursor.counted = cursor.next;
-}
-
 // Empties the cursor's chunk in place if every block has come back, else retires it and takes another.
 bool Arena::refill(ArenaCursor& cursor) {
     Region* region = this->region();
@@ -116,7 +99,7 @@ bool Arena::refill(ArenaCursor& cursor) {
         if (chunk.live.load(std::memory_order_acquire) == Chunk::owned - not_freed_here(cursor) &&
             cursor.next != start) {
             count_cut(cursor);
-            note_dirty(cursor);
+            cursor.note_dirty();
             chunk.live.store(Chunk::owned, std::memory_order_relaxed);  // Relaxed: no block is out there to be freed.
             cursor.next = cursor.counted = start;
             cursor.freed = 0;
@@ -236,7 +219,7 @@ void Arena::deallocate(ArenaCursor& cursor, void* p) {
         cursor.busy = false;
         return give_back(cursor, p);
     }
-    note_dirty(cursor);
+    cursor.note_dirty();
     block->mark = ~block->mark;
     cursor.next = start;
     if (__builtin_expect(cursor.counted > cursor.next, 0)) uncount_newest(cursor);
@@ -291,99 +274,6 @@ bool Arena::free_here(ArenaCursor& cursor, Block* block) {
     fence();
     cursor.busy = false;
     return here;
-}
-
-std::size_t Arena::usable_size(const void* p) const {
-    return checked(const_cast<void*>(p), "malloc_usable_size")->size;
-}
-
-bool Arena::resize_in_place(ArenaCursor& cursor, void* p, std::size_t size) {
-    Block* block = checked(p, "realloc");
-    const std::size_t before = block->size;
-    if (size > (chunk_size << (span_classes - 1))) return false;
-    const std::size_t wanted = size == 0 ? 16 : round_up(size, 16);
-    Region* region = region_.load(std::memory_order_relaxed);  // Relaxed, both: as in give_back.
-    const bool small =
-        region->chunks[region->index_of(block)].state.load(std::memory_order_relaxed) == ChunkState::bump;
-    if (!(small ? resize_newest(cursor, block, wanted) : resize_large(block, wanted))) return size <= before;
-    if (!small) note(cursor, 0, static_cast<std::int64_t>(wanted) - static_cast<std::int64_t>(before));
-    return true;
-}
-
-// The caller holds the only block of the span, so the span is the caller's alone.
-bool Arena::resize_large(Block* block, std::size_t wanted) {
-    Region* region = region_.load(std::memory_order_relaxed);  // Relaxed, here and below: as in give_back.
-    std::uint32_t index = region->index_of(block);
-    if (region->chunks[index].state.load(std::memory_order_relaxed) == ChunkState::inside) {
-        index = region->chunks[index].next.load(std::memory_order_relaxed);
-    }
-    Chunk& chunk = region->chunks[index];
-    char* start = region->start_of(index);
-    const std::size_t span = chunk_size << chunk.span_class;
-    const auto offset = static_cast<std::size_t>(block->payload() - start);
-    if (offset + wanted > span) return false;
-    const std::size_t used = std::size_t{chunk.used_kib} << 10;
-    const std::size_t end = round_up(offset + wanted, 4096);
-    const std::size_t needed = end > span / 2 ? end : span / 2;
-    if (needed > used && !charge_or_cool(needed - used)) return false;
-    const std::size_t from = round_up(end, page_multiple);
-    if (from < used) raw::discard(start + from, round_up(used, page_multiple) - from);
-    if (needed < used) discharge(used - needed);
-    chunk.used_kib = static_cast<std::uint32_t>(needed >> 10);
-    block->size = wanted;
-    block->mark = block->live_mark(cookie());
-    return true;
-}
-
-bool Arena::resize_newest(ArenaCursor& cursor, Block* block, std::size_t wanted) {
-    if (cursor.busy) return false;
-    cursor.busy = true;
-    fence();
-    const bool fits = is_in_chunk(cursor, block->start()) && block->end() == cursor.next &&
-                      wanted <= static_cast<std::size_t>(cursor.end - block->payload());
-    if (fits) {
-        note_dirty(cursor);
-        const bool counted = cursor.counted > block->start();
-        if (counted) cursor.byte_delta += static_cast<std::int64_t>(wanted) - static_cast<std::int64_t>(block->size);
-        cursor.next = block->payload() + wanted;
-        if (counted) cursor.counted = cursor.next;
-        block->size = wanted;
-        block->mark = block->live_mark(cookie());
-    }
-    fence();
-    cursor.busy = false;
-    return fits;
-}
-
-void Arena::note(ArenaCursor& cursor, std::int32_t blocks, std::int64_t bytes) {
-    if (cursor.busy) {  // We have interrupted our own thread in the middle of the same sums.
-        count(stats_.arena_live_blocks, static_cast<std::uint64_t>(std::int64_t{blocks}));
-        count(stats_.arena_live_bytes, static_cast<std::uint64_t>(bytes));
-        return;
-    }
-    cursor.busy = true;
-    fence();
-    cursor.block_delta += blocks;
-    cursor.byte_delta += bytes;
-    fence();
-    cursor.busy = false;
-}
-
-void Arena::publish(ArenaCursor& cursor) {
-    if (cursor.counted == cursor.next && cursor.block_delta == 0 && cursor.byte_delta == 0) return;
-    if (cursor.busy) return;
-    cursor.busy = true;
-    fence();
-    count_cut(cursor);
-    const std::int32_t blocks = cursor.block_delta;
-    const std::int64_t bytes = cursor.byte_delta;
-    cursor.block_delta = 0;
-    cursor.byte_delta = 0;
-    fence();
-    cursor.busy = false;
-    // Two's complement: adding a negative delta to the unsigned counter subtracts.
-    count(stats_.arena_live_blocks, static_cast<std::uint64_t>(std::int64_t{blocks}));
-    count(stats_.arena_live_bytes, static_cast<std::uint64_t>(bytes));
 }
 
 }  // namespace unknot

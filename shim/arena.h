@@ -30,6 +30,11 @@ struct ArenaCursor {
     std::int32_t block_delta;  // live blocks not yet in the statistics
     std::int64_t byte_delta;   // live bytes not yet in the statistics
     volatile bool busy;        // this thread is in the middle of changing the fields above
+
+    // Before `next` moves back.
+    void note_dirty() {
+        if (dirty_end < next) dirty_end = next;
+    }
 };
 
 enum class Fill : std::uint8_t { as_is, zero };
