@@ -12,16 +12,7 @@
 namespace {
 
 [[noreturn]] void live_as_child() {
-    for (int walk = 0; walk < 20; ++walk) {
-        char* outside = static_cast<char*>(scene::seen(std::malloc(scene::large)));
-        scene::inside_walk([&] {
-            std::free(outside);
-            outside = static_cast<char*>(scene::seen(std::malloc(scene::large)));
-            outside[scene::large - 1] = 'x';
-        });
-        if (outside[scene::large - 1] != 'x') std::_Exit(1);
-        std::free(outside);
-    }
+    scene::exchange_blocks_in_walks(20);
     growth::Heap heap(16);
     for (int block = 0; block < 16; ++block) heap.grow();
     std::_Exit(0);  // the report at exit is the parent's

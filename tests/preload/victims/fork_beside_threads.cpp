@@ -8,15 +8,7 @@
 namespace {
 
 [[noreturn]] void live_as_child() {
-    for (int walk = 0; walk < 20; ++walk) {
-        char* outside = static_cast<char*>(scene::seen(std::malloc(scene::large)));
-        scene::inside_walk([&] {
-            std::free(outside);
-            outside = static_cast<char*>(scene::seen(std::malloc(scene::large)));
-            outside[scene::large - 1] = 'x';
-        });
-        std::free(outside);
-    }
+    scene::exchange_blocks_in_walks(20);
     delete[] scene::seen(new int[100'000]);
     std::exit(0);  // not _exit: the report at exit is part of what must work
 }

@@ -35,6 +35,20 @@ void inside_walk(Action action) {
     dl_iterate_phdr(callback, &action);
 }
 
+// In each walk a block from outside is freed and one is taken that is freed outside.
+inline void exchange_blocks_in_walks(int walks) {
+    for (int walk = 0; walk < walks; ++walk) {
+        char* block = static_cast<char*>(seen(std::malloc(large)));
+        inside_walk([&] {
+            std::free(block);
+            block = static_cast<char*>(seen(std::malloc(large)));
+            block[large - 1] = 'x';
+        });
+        if (block[large - 1] != 'x') std::_Exit(1);
+        std::free(block);
+    }
+}
+
 // Says that something got done; the watcher takes silence for a hang.
 inline void progress(const char* what, long count) {
     dprintf(STDOUT_FILENO, "%s %ld\n", what, count);
