@@ -88,7 +88,8 @@ bool follows_a_call(const Process& process, std::uint64_t address) {
 #endif
 }
 
-// Code of the libc that `walk`, a frame in dl_iterate_phdr, is in. Until glibc 2.33 the locks are another library's.
+// Code of the libc that `walk`, a frame in dl_iterate_phdr, is in. Until glibc 2.34 (its NEWS) the locks are another
+// library's.
 bool is_of_libc(const Frame& frame, const Frame& walk) {
     return frame.object == walk.object || frame.object.starts_with("libpthread");
 }

@@ -160,8 +160,8 @@ bool may_be_inside_allocator(InnerCode code) {
 
 UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data) {
     ThreadState& thread = thread_state;
-    // Never fills the table: that calls dlsym, which allocates (in glibc until 2.33), and this may be an unwinder's
-    // walk inside the allocator.
+    // Never fills the table: that calls dlsym, which allocates (in glibc 2.31, dlfcn/dlerror.c), and this may be an
+    // unwinder's walk inside the allocator.
     const RealAllocator& real = thread.id == nobody && is_resolved() ? ask_real() : real_allocator;
     if (settings.mode != Mode::protect && settings.mode != Mode::observe) return real.dl_iterate_phdr(callback, data);
     const void* return_address = UNKNOT_CALLER;

@@ -22,6 +22,7 @@ constinit std::atomic<int> contended{nobody};
 
 namespace {
 
+// Relaxed, everywhere: it says "yes" once, and a thread that still sees "no" goes the slow way once more.
 constinit std::atomic<bool> hot_path_open{false};
 constinit DeferredFrees deferred_frees;
 // The last thread that diverted or deferred inside a walk that is not over. As `contended`.
@@ -99,7 +100,6 @@ void settle(ThreadState& thread, const void* caller) {
     }
     if (thread.walks != 0) return;
     forget_walk(thread);
-    // Relaxed: a thread that still sees `false` goes the slow way once more.
     if (thread.drain == Drain::nothing && hot_path_open.load(std::memory_order_relaxed)) {
         thread.watched = quiet_word();
     }

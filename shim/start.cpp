@@ -30,7 +30,7 @@ void read_environment() {
 }
 
 // By trying, but not with libc: glibc frees, and so does memcheck in its place, which reports the question from 3.21
-// on.
+// on (mlichvar/chrony commit 109970f; seen with 3.24).
 bool asks_realloc_zero(const Identity& identity) {
     if (identify(identity.evidence) == AllocatorKind::glibc) return true;
     void* block = real_allocator.malloc(16);

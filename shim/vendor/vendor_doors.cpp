@@ -113,8 +113,8 @@ void look_up(Function*& slot, const char* symbol) {
     }
 }
 
-// This thread is in the middle of it. gperftools 2.8 asks for tc_nallocx in its calloc, which dlsym calls (in glibc
-// until 2.33): the answer is then what was asked for, the least that every block has.
+// This thread is in the middle of it. gperftools 2.8 asks for tc_nallocx in its calloc, which dlsym calls (seen with
+// glibc 2.31, dlfcn/dlerror.c): the answer is then what was asked for, the least that every block has.
 __thread bool looking_up = false;
 
 void look_up_all() {

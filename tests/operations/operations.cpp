@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tests/doors/contexts.h"
+#include "tests/operations/signals.h"
 #include "tests/operations/worker.h"
 #include "tests/process/system.h"
 

@@ -3,12 +3,10 @@
 
 #include <dlfcn.h>
 #include <link.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -20,6 +18,7 @@
 #include "examples/phdr_deadlock/growth.h"
 #include "tests/doors/contexts.h"
 #include "tests/operations/failure.h"
+#include "tests/operations/signals.h"
 #include "tests/process/system.h"
 
 namespace operations {
@@ -27,9 +26,6 @@ namespace operations {
 namespace {
 
 thread_local Worker* current = nullptr;
-// This thread is between two calls inside a walk of its own: what the handler allocates comes from the arena.
-thread_local volatile sig_atomic_t may_allocate_in_handler = 0;
-std::atomic<std::uint64_t> handled = 0;
 
 // mimalloc 2.0.9 aligns 512 bytes at 512 to 128.
 constexpr std::size_t alignments[] = {16, 32, 64, 4096};
@@ -53,37 +49,10 @@ const doors::Allocation& aligned_door() {
     fail("no aligned door");
 }
 
-void handle(int) {
-    const int before = errno;
-    if (may_allocate_in_handler != 0) {
-        auto* block = static_cast<char*>(std::malloc(200));
-        if (block == nullptr) fail("malloc in a signal handler inside a walk failed");
-        std::memset(block, 0x77, 200);
-        block = static_cast<char*>(std::realloc(block, 900));
-        if (block == nullptr || block[199] != 0x77) fail("realloc in a signal handler lost its contents");
-        std::free(block);
-    }
-    ++handled;
-    errno = before;
-}
-
 }  // namespace
 
 extern "C" [[gnu::visibility("default")]] void operations_constructor_runs() {
     if (current != nullptr) current->in_constructor();
-}
-
-void start_signals() {
-    struct sigaction action {};
-    action.sa_handler = handle;
-    action.sa_flags = SA_RESTART;
-    sigaction(SIGALRM, &action, nullptr);
-    const itimerval often{{0, 1000}, {0, 1000}};
-    setitimer(ITIMER_REAL, &often, nullptr);
-}
-
-std::uint64_t signals_handled() {
-    return handled;
 }
 
 Worker::Worker(Slots& slots, std::uint64_t seed, const Settings& settings)
@@ -214,9 +183,7 @@ void Worker::in_a_walk() {
     const auto callback = [](dl_phdr_info*, std::size_t, void* data) {
         auto& worker = *static_cast<Worker*>(data);
         const bool before = std::exchange(worker.inside_walk_, true);
-        if (worker.settings_.signals) may_allocate_in_handler = 1;
-        for (int i = 0; i < 2000; ++i) asm volatile("" : : "r"(i));  // time for a signal
-        may_allocate_in_handler = 0;
+        if (worker.settings_.signals) let_handler_allocate();
         worker.a_few_blocks();
         worker.inside_walk_ = before;
         return worker.below(4) == 0 ? 1 : 0;
@@ -306,7 +273,7 @@ void Worker::fork_a_child() {
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
-    if (status != 0) fail("a child of a fork failed");
+    if (status != 0) fail("a child of a fork failed, wait status 0x%x", static_cast<unsigned>(status));
 }
 
 }  // namespace operations

@@ -65,8 +65,4 @@ class Worker {
     bool is_child_ = false;
 };
 
-// Installs the handler and starts the timer.
-void start_signals();
-std::uint64_t signals_handled();
-
 }  // namespace operations

@@ -29,7 +29,7 @@ constexpr bool locks_before_fork = false;
 constexpr bool locks_before_fork = true;
 #endif
 
-// A reproducer that hangs in every run: the walker only allocates, or grows the heap too.
+// The reproducer that hangs in (nearly) every run: its walker allocates, or grows the heap too.
 constexpr const char* certain_shape = traces_outside_page_heap_lock ? "grow" : "malloc";
 
 // libgcc looks its tables up through _dl_find_object, without a lock.

@@ -2,10 +2,12 @@
 // An arena of its own for one test, and blocks that know what they should hold.
 #pragma once
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <cstring>
 #include <memory>
+#include <vector>
 
 #include "shim/arena.h"
 
@@ -43,6 +45,16 @@ struct FreshArena {
     Arena arena{page};
     ArenaCursor cursor{};
 };
+
+// Bytes of the range that the process has in memory, in whole pages.
+inline std::size_t resident(const void* start, std::size_t bytes) {
+    const std::uintptr_t first = reinterpret_cast<std::uintptr_t>(start) & ~std::uintptr_t{4095};
+    std::vector<unsigned char> pages((reinterpret_cast<std::uintptr_t>(start) + bytes - first + 4095) / 4096);
+    if (mincore(reinterpret_cast<void*>(first), pages.size() * 4096, pages.data()) != 0) return 0;
+    std::size_t n = 0;
+    for (unsigned char page : pages) n += page & 1u;
+    return n * 4096;
+}
 
 // Every word of a filled block depends on the block's address and its own place, so that overlapping blocks show.
 inline unsigned char pattern(const void* block, std::size_t at) {

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/operations/signals.h"
+
+#include <sys/time.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+
+#include "tests/operations/failure.h"
+
+namespace operations {
+
+namespace {
+
+thread_local volatile sig_atomic_t may_allocate_in_handler = 0;
+std::atomic<std::uint64_t> handled = 0;
+
+void handle(int) {
+    const int before = errno;
+    if (may_allocate_in_handler != 0) {
+        auto* block = static_cast<char*>(std::malloc(200));
+        if (block == nullptr) fail("malloc in a signal handler inside a walk failed");
+        std::memset(block, 0x77, 200);
+        block = static_cast<char*>(std::realloc(block, 900));
+        if (block == nullptr || block[199] != 0x77) fail("realloc in a signal handler lost its contents");
+        std::free(block);
+    }
+    ++handled;
+    errno = before;
+}
+
+}  // namespace
+
+void start_signals() {
+    struct sigaction action {};
+    action.sa_handler = handle;
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGALRM, &action, nullptr);
+    const itimerval often{{0, 1000}, {0, 1000}};
+    setitimer(ITIMER_REAL, &often, nullptr);
+}
+
+std::uint64_t signals_handled() {
+    return handled;
+}
+
+void let_handler_allocate() {
+    may_allocate_in_handler = 1;
+    for (int i = 0; i < 2000; ++i) asm volatile("" : : "r"(i));
+    may_allocate_in_handler = 0;
+}
+
+}  // namespace operations
