@@ -7,10 +7,10 @@
 #include <cstdio>
 
 #include "cli/commands.h"
-#include "cli/doctor_output.h"
-#include "cli/report_file.h"
-#include "cli/trouble.h"
-#include "cli/words.h"
+#include "cli/read/trouble.h"
+#include "cli/say/doctor_output.h"
+#include "cli/say/report_file.h"
+#include "cli/say/words.h"
 
 namespace unknot::cli {
 namespace {

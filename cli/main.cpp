@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "cli/commands.h"
-#include "cli/trouble.h"
+#include "cli/read/trouble.h"
 
 namespace unknot::cli {
 namespace {

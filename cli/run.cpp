@@ -11,10 +11,10 @@
 #include <utility>
 
 #include "cli/commands.h"
-#include "cli/examine.h"
-#include "cli/preload.h"
-#include "cli/program.h"
-#include "cli/trouble.h"
+#include "cli/judge/examine.h"
+#include "cli/judge/preload.h"
+#include "cli/read/program.h"
+#include "cli/read/trouble.h"
 
 namespace unknot::cli {
 namespace {

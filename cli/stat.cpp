@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "cli/commands.h"
-#include "cli/stat_output.h"
-#include "cli/trouble.h"
+#include "cli/read/trouble.h"
+#include "cli/say/stat_output.h"
 
 namespace unknot::cli {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <cstdlib>
 
-#include "shim/arena.h"
+#include "shim/arena/arena.h"
 
 namespace {
 

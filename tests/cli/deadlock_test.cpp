@@ -2,8 +2,8 @@
 // Processes that really hang: the cycle, thread by thread, and the report. And ones that only look like it.
 #include <unistd.h>
 
-#include "cli/examine.h"
-#include "cli/trouble.h"
+#include "cli/judge/examine.h"
+#include "cli/read/trouble.h"
 #include "tests/cli/unknot_command.h"
 #include "tests/process/system.h"
 

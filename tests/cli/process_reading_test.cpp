@@ -13,8 +13,8 @@
 #include <memory>
 #include <optional>
 
-#include "cli/examine.h"
-#include "cli/trouble.h"
+#include "cli/judge/examine.h"
+#include "cli/read/trouble.h"
 #include "tests/cli/unknot_command.h"
 
 namespace unknot::test {

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <fstream>
 
-#include "cli/preload.h"
+#include "cli/judge/preload.h"
 #include "tests/cli/unknot_command.h"
 
 namespace unknot::test {

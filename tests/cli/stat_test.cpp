@@ -5,8 +5,8 @@
 #include <optional>
 #include <sstream>
 
-#include "cli/page_reader.h"
-#include "cli/trouble.h"
+#include "cli/read/page_reader.h"
+#include "cli/read/trouble.h"
 #include "tests/cli/unknot_command.h"
 
 namespace unknot::test {

@@ -7,8 +7,8 @@
 #include <regex>
 #include <set>
 
-#include "cli/libc_facts.h"
-#include "cli/style.h"
+#include "cli/judge/libc_facts.h"
+#include "cli/say/style.h"
 #include "tests/cli/unknot_command.h"
 
 namespace unknot::test {

@@ -17,17 +17,17 @@ namespace standard_rows {
 #include "tests/doors/standard_rows.inc"
 }
 namespace jemalloc_rows {
-#define UNKNOT_VENDOR_ROWS "shim/vendor/jemalloc.inc"
+#define UNKNOT_VENDOR_ROWS "shim/doors/vendor/jemalloc.inc"
 #include "tests/doors/vendor_rows.inc"
 #undef UNKNOT_VENDOR_ROWS
 }  // namespace jemalloc_rows
 namespace tcmalloc_rows {
-#define UNKNOT_VENDOR_ROWS "shim/vendor/tcmalloc.inc"
+#define UNKNOT_VENDOR_ROWS "shim/doors/vendor/tcmalloc.inc"
 #include "tests/doors/vendor_rows.inc"
 #undef UNKNOT_VENDOR_ROWS
 }  // namespace tcmalloc_rows
 namespace mimalloc_rows {
-#define UNKNOT_VENDOR_ROWS "shim/vendor/mimalloc.inc"
+#define UNKNOT_VENDOR_ROWS "shim/doors/vendor/mimalloc.inc"
 #include "tests/doors/vendor_rows.inc"
 #undef UNKNOT_VENDOR_ROWS
 }  // namespace mimalloc_rows

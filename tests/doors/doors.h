@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every door of shim/entry_points.inc as data, found by name at run time: a row added there is tested here without
-// another line. So are the rows of the vendor objects. A door that the process does not have (a bare process has no
-// free_sized) is not listed.
+// Every door of shim/allocator/entry_points.inc as data, found by name at run time: a row added there is tested here
+// without another line. So are the rows of the vendor objects. A door that the process does not have (a bare process
+// has no free_sized) is not listed.
 #pragma once
 
 #include <cstddef>

@@ -7,7 +7,7 @@
 
 #include <string_view>
 
-#include "shim/sizes.h"
+#include "shim/system/sizes.h"
 #include "tests/doors/doors.h"
 
 namespace doors {

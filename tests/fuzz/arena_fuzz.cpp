@@ -8,7 +8,7 @@
 #include <cstring>
 #include <iterator>
 
-#include "shim/arena.h"
+#include "shim/arena/arena.h"
 
 namespace {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The life of a chunk as in shim/arena.cpp and shim/chunk.h: blocks are cut by the owner of the cursor and freed by
+// The life of a chunk as in shim/arena/arena.cpp and shim/arena/chunk.h: blocks are cut by the owner of the cursor and freed by
 // anyone; a chunk is reset in place, or retired by subtracting the bias, recycled by the one subtraction that reaches 0,
 // listed under a new generation, popped and reused. Two producers, two freers, three chunks, every interleaving of the
 // atomic steps. What only the owner of a span can see goes in one step with the operation that gave it the span. All

@@ -2,7 +2,7 @@
 // Blocks that grow and shrink where they are.
 #include <gtest/gtest.h>
 
-#include "shim/arena.h"
+#include "shim/arena/arena.h"
 #include "tests/shim/fresh_arena.h"
 
 namespace unknot {

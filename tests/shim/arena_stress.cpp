@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "shim/deferred_frees.h"
+#include "shim/doors/deferred_frees.h"
 #include "tests/shim/fresh_arena.h"
 
 namespace unknot {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the arena promises to one thread: places, sizes, contents, and what it gives back.
-#include "shim/arena.h"
+#include "shim/arena/arena.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Deferred frees as the slow path uses them: records in the arena, pushed by anyone, taken all at once by anyone.
-#include "shim/deferred_frees.h"
+#include "shim/doors/deferred_frees.h"
 
 #include <gtest/gtest.h>
 

@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "shim/arena.h"
+#include "shim/arena/arena.h"
 
 namespace unknot::testing {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The snapshot of the loaded objects against the real loader: threads read it while others load, unload and take new
 // ones. Under ThreadSanitizer too.
-#include "shim/loaded_objects.h"
+#include "shim/loader/loaded_objects.h"
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "shim/inner_code.h"
+#include "shim/loader/inner_code.h"
 #include "tests/shim/fresh_arena.h"
 
 namespace unknot {

@@ -2,7 +2,7 @@
 // The probe against the real loader of this system: calibrated as in the shim, then asked inside and outside of walks,
 // dlopen and dlclose, in other threads, and in the child of a fork. This program's own malloc stands where the shim's
 // entry points would: it lets the calibration see the allocations that ld.so makes.
-#include "shim/loader_lock.h"
+#include "shim/loader/loader_lock.h"
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>

@@ -31,12 +31,12 @@ endfunction()
 # builds arena_stress as `name` against the changed source; the arena is compiled again with it.
 function(unknot_add_stress_mutant name source)
     unknot_mutate(copy ${name} ${source} ${ARGN})
-    set(arena ${PROJECT_SOURCE_DIR}/shim/arena.cpp)
-    if(source STREQUAL "shim/arena.cpp")
+    set(arena ${PROJECT_SOURCE_DIR}/shim/arena/arena.cpp)
+    if(source STREQUAL "shim/arena/arena.cpp")
         set(arena ${copy})
     endif()
-    add_executable(${name} arena_stress.cpp ${arena} ${PROJECT_SOURCE_DIR}/shim/arena_counts.cpp
-        ${PROJECT_SOURCE_DIR}/shim/arena_resize.cpp ${PROJECT_SOURCE_DIR}/shim/arena_spans.cpp)
+    add_executable(${name} arena_stress.cpp ${arena} ${PROJECT_SOURCE_DIR}/shim/arena/arena_counts.cpp
+        ${PROJECT_SOURCE_DIR}/shim/arena/arena_resize.cpp ${PROJECT_SOURCE_DIR}/shim/arena/arena_spans.cpp)
     target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
     target_compile_options(${name} PRIVATE -O2)
     target_include_directories(${name} BEFORE PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/${name})
@@ -47,8 +47,8 @@ endfunction()
 #
 # builds loaded_objects_test as `name` against a changed shim/loaded_objects.cpp.
 function(unknot_add_snapshot_mutant name)
-    unknot_mutate(copy ${name} shim/loaded_objects.cpp ${ARGN})
-    add_executable(${name} loaded_objects_test.cpp ${copy} ${PROJECT_SOURCE_DIR}/shim/own_stack.cpp)
+    unknot_mutate(copy ${name} shim/loader/loaded_objects.cpp ${ARGN})
+    add_executable(${name} loaded_objects_test.cpp ${copy} ${PROJECT_SOURCE_DIR}/shim/loader/own_stack.cpp)
     target_compile_definitions(${name} PRIVATE _GNU_SOURCE UNKNOT_BINARY_DIR="${CMAKE_BINARY_DIR}")
     target_link_libraries(${name} PRIVATE unknot_parts GTest::gtest_main)
     add_dependencies(${name} snapshot_plugin_0 snapshot_plugin_1)

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which malloc a process really uses, and how that allocator takes its stack traces.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/read/objects.h"
+#include "policy/allocator.h"
+
+namespace unknot::cli {
+
+struct AllocatorFacts {
+    AllocatorEvidence evidence;
+    AllocatorKind kind = AllocatorKind::unknown;
+    std::string object;              // file name of the object whose malloc is called; empty: not found
+    std::uint64_t object_start = 0;  // of its mapping
+    std::string version;             // as the object says, or its file name's
+    std::string method_source;       // how the stack method is known, in words
+    std::string unwinder;            // object that unwinds for it
+    bool full_build = false;         // takes stack traces
+    bool knows_generic_fp = false, knows_libgcc = false;
+    bool libgcc_walks = false;  // its _Unwind_Backtrace goes through dl_iterate_phdr
+    bool in_executable = false;
+    bool sanitizer = false;
+    std::vector<std::string> unused;  // other allocators that are loaded but whose malloc is not called
+};
+
+// The environment a process was started with, or, for a command that does not run yet, the one it would get from here.
+class Environment {
+  public:
+    explicit Environment(const Process* process) : process_(process) {}
+    std::optional<std::string> operator()(const char* variable) const;
+
+  private:
+    const Process* process_;  // nullptr: this program's own environment
+};
+
+// `process` is nullptr for a command that does not run.
+AllocatorFacts allocator_of(const Process* process, const Objects& objects, const Environment& environment,
+                            unsigned glibc_minor);
+
+std::string name_of(AllocatorKind kind);
+std::string name_of(StackMethod method);
+
+}  // namespace unknot::cli

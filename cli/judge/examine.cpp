@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Puts the facts together. What cannot be read becomes a note, not a guess.
+#include "cli/judge/examine.h"
+
+#include <elf.h>
+#include <fmt/format.h>
+#include <sys/utsname.h>
+
+#include <algorithm>
+
+#include "cli/read/program.h"
+#include "cli/read/trouble.h"
+#include "policy/settings.h"
+
+namespace unknot::cli {
+namespace {
+
+void find_shim(const Process* process, const Objects& objects, const Environment& environment, Examination& found) {
+    const Object* shim = objects.first_exporting("unknot_stats");
+    if (shim == nullptr) return;
+    found.shim.present = true;
+    found.shim_library = shim->path;
+    if (process != nullptr) {
+        try {
+            found.page = read_page(*process, objects);
+        } catch (const NotPermitted&) {
+            found.missing_permission = process->denied();
+        } catch (const ProcessGone&) {
+            throw;
+        } catch (const Trouble& trouble) {
+            found.notes.push_back(trouble.what());
+        }
+    }
+    const Object* first = objects.first_exporting("malloc");
+    found.shim.wrong_order = first != nullptr && first != shim && first != objects.executable();
+    found.shim.reached = first == shim;
+    if (found.page) {
+        const StatsPage& page = found.page->page;
+        found.shim.mode = page.mode;
+        found.shim.probe = page.probe;
+        found.shim.walk_mode = page.walk_mode;
+        const auto flagged = [&](StatsFlag flag) { return (page.flags & static_cast<std::uint32_t>(flag)) != 0; };
+        if (flagged(StatsFlag::not_on_path)) found.shim.reached = false;
+        if (flagged(StatsFlag::wrong_order)) found.shim.reached = false, found.shim.wrong_order = true;
+        for (const std::string& note : found.page->notes) found.notes.push_back(note);
+        if (page.forwarded != 0 || page.failed != 0)
+            found.notes.push_back(
+                fmt::format("the arena was full for {} calls: the guarantee was off for them (UNKNOT_ARENA_MAX)",
+                            page.forwarded + page.failed));
+        return;
+    }
+    // Without the page: what it was told to do, which is what it does where it could be calibrated.
+    const auto asked = environment("UNKNOT_MODE");
+    Mode mode = Mode::automatic;
+    if (asked) parse(asked->c_str(), mode);
+    found.shim.mode = mode;
+    found.shim.walk_mode = WalkMode::nonblocking;
+    if (const auto walk = environment("UNKNOT_WALK")) parse(walk->c_str(), found.shim.walk_mode);
+    found.notes.push_back("the mode of the shim is what the environment asks for, not what the process reports");
+}
+
+Cycle kind_of(const Deadlock& deadlock) {
+    if (!deadlock.seen) return Cycle::none;
+    bool loader_alone = true;
+    for (const CycleStep& step : deadlock.cycle) {
+        if (step.source == OwnerSource::absent) return Cycle::owner_gone;
+        if (step.source == OwnerSource::interrupted) return Cycle::interrupted;
+        loader_alone = loader_alone && step.through_loader;
+    }
+    return loader_alone ? Cycle::loader_locks : Cycle::other_locks;
+}
+
+void judge_it(const Objects& objects, Examination& found) {
+    RiskFacts& facts = found.facts;
+    facts.allocator = found.allocator.evidence;
+    facts.libgcc_walks = found.allocator.libgcc_walks;
+    facts.knows_generic_fp = found.allocator.knows_generic_fp;
+    facts.knows_libgcc = found.allocator.knows_libgcc;
+    facts.malloc_in_executable = found.allocator.in_executable;
+    facts.is_static = found.libc.is_static;
+    facts.sanitizer = found.allocator.sanitizer;
+    facts.old_async_profiler = std::any_of(found.walkers.begin(), found.walkers.end(),
+                                           [](const Walker& walker) { return walker.old_async_profiler; });
+    facts.both_edges_witnessed = found.page && found.page->both_edges_seen();
+    facts.cycle = kind_of(found.deadlock);
+    if (found.shim.mode == Mode::automatic) found.shim.mode = resolve_mode(Mode::automatic, facts.allocator);
+    facts.shim = found.shim;
+    found.judgement = judge(facts);
+    if (!objects.order_known && found.pid != 0 && !found.libc.is_static)
+        found.notes.push_back(
+            "the loader's list of objects could not be read: their order is guessed from the addresses");
+    for (const Object& object : objects.list)
+        if (object.file == nullptr)
+            found.notes.push_back(fmt::format("{} could not be read: {}", object.path, object.unreadable));
+    if (found.allocator.object.empty())
+        found.notes.push_back("no malloc was found by name (a stripped static program?): it is judged as unknown");
+}
+
+void gather(const Process* process, const Objects& objects, Examination& found) {
+    const Environment environment(process);
+    const Object* executable = objects.executable();
+    if (executable != nullptr && executable->file != nullptr) found.machine = machine_name(executable->file->machine());
+    found.order_known = objects.order_known;
+    found.libc = libc_of(objects);
+    found.allocator = allocator_of(process, objects, environment, found.libc.glibc_minor);
+    found.walkers = walkers_of(objects);
+    find_shim(process, objects, environment, found);
+}
+
+}  // namespace
+
+std::string machine_name(unsigned machine) {
+    switch (machine) {
+        case EM_X86_64:
+            return "x86_64";
+        case EM_AARCH64:
+            return "aarch64";
+        case EM_386:
+            return "i386";
+        case EM_ARM:
+            return "arm";
+        case EM_RISCV:
+            return "riscv";
+        case EM_PPC64:
+            return "ppc64";
+        case EM_S390:
+            return "s390";
+        default:
+            return fmt::format("machine {}", machine);
+    }
+}
+
+Examination examine_process(pid_t pid) {
+    const Process process(pid);
+    Examination found;
+    found.pid = pid;
+    found.name = process.name();
+    found.executable = process.executable();
+    found.command_line = process.command_line();
+    const auto mappings = process.mappings();
+    const Objects objects = objects_of(process, mappings);
+    if (objects.list.empty()) {
+        process.expect_still_the_same();
+        throw Trouble(
+            fmt::format("process {} ({}) has no program in memory: a kernel thread, or it is ending", pid, found.name));
+    }
+    gather(&process, objects, found);
+    found.deadlock = look_for_deadlock(process, mappings, objects, found.libc.is_static ? 0 : found.libc.glibc_minor);
+    if (!process.denied().empty()) found.missing_permission = process.denied();
+    if (!found.deadlock.own_lock.empty())
+        found.notes.push_back(found.deadlock.own_lock +
+                              ": for ever, unless another thread unlocks it; a signal handler or a callback may have "
+                              "come back into it. It "
+                              "is no lock of the loader, so the shim does not help");
+    if (!found.deadlock.suspicion.empty()) found.notes.push_back(found.deadlock.suspicion);
+    if (!found.deadlock.cannot_tell.empty() && found.missing_permission.empty())
+        found.notes.push_back("whether it is deadlocked cannot be told: " + found.deadlock.cannot_tell);
+    judge_it(objects, found);
+    process.expect_still_the_same();
+    return found;
+}
+
+Examination examine_command(const std::vector<std::string>& command) {
+    const Program program = find_program(command.at(0));
+    Examination found;
+    found.name = command[0];
+    found.executable = program.path;
+    found.command_line = command;
+    const Objects objects = objects_for(program);
+    gather(nullptr, objects, found);
+    if (program.privileged && found.shim.present) found.shim.reached = false;
+    judge_it(objects, found);
+    return found;
+}
+
+}  // namespace unknot::cli

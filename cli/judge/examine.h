@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything the doctor finds out about one process (or one command that does not run yet), and the judgement.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/judge/allocator_facts.h"
+#include "cli/judge/libc_facts.h"
+#include "cli/judge/threads.h"
+#include "cli/read/page_reader.h"
+#include "policy/risk.h"
+
+namespace unknot::cli {
+
+struct Examination {
+    pid_t pid = 0;  // 0: a command that does not run
+    std::string name;
+    std::string executable;
+    std::vector<std::string> command_line;
+    std::string machine;  // x86_64, aarch64, ...
+    LibcFacts libc;
+    AllocatorFacts allocator;
+    std::vector<Walker> walkers;
+    bool order_known = false;
+
+    ShimFacts shim;
+    std::string shim_library;
+    std::optional<PageReading> page;
+    Deadlock deadlock;
+    RiskFacts facts;
+    Judgement judgement;
+    std::vector<std::string> notes;  // what could not be read, and other remarks
+    std::string missing_permission;  // set: the verdict rests on less than it should
+};
+
+// Throws Trouble.
+Examination examine_process(pid_t pid);
+Examination examine_command(const std::vector<std::string>& command);
+
+std::string machine_name(unsigned machine);
+
+}  // namespace unknot::cli

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Names and version banners of libraries, as they stand in the files.
+#include "cli/judge/libc_facts.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+namespace unknot::cli {
+namespace {
+
+struct Known {
+    const char* prefix;  // of the file name
+    const char* what;
+};
+// Libraries that walk, unwind or symbolise inside the process; the ones that parse symbols inside the callback are
+// handled by version below.
+constexpr Known known_walkers[] = {
+    {"libprofiler.so", "gperftools CPU profiler"},
+    {"libtcmalloc_and_profiler.so", "gperftools CPU profiler"},
+    {"libheaptrack_preload", "heaptrack"},
+    {"libheaptrack_inject", "heaptrack"},
+    {"_memray.", "memray"},
+    {"libbytehound", "bytehound"},
+    {"libigprof", "IgProf"},
+    {"libhpcrun", "HPCToolkit"},
+    {"libdd_profiling", "Datadog native profiler"},
+    {"Datadog.Profiler.Native", "Datadog .NET profiler"},
+    {"libunwind_profiler", "an unwinding profiler"},
+    {"libasan.so", "AddressSanitizer"},
+    {"liblsan.so", "LeakSanitizer"},
+    {"libtsan.so", "ThreadSanitizer"},
+    {"libubsan.so", "UndefinedBehaviorSanitizer"},
+    {"libclang_rt.", "an LLVM sanitizer"},
+    {"libbacktrace.so", "libbacktrace (symbolises inside a walk)"},
+};
+constexpr const char* async_profiler_forks[] = {"libjavaProfiler", "libpyroscope", "liblinux-profiler", "libap-"};
+
+// "2.36" after "version 2." in glibc's banner.
+unsigned minor_in(const std::string& banner) {
+    constexpr std::string_view before = "version 2.";
+    const std::size_t at = banner.find(before);
+    return at == std::string::npos
+               ? 0
+               : static_cast<unsigned>(std::strtoul(banner.c_str() + at + before.size(), nullptr, 10));
+}
+
+bool read_banner(const ElfFile& file, LibcFacts& facts) {
+    const std::string banner = file.string_starting_with("GNU C Library (");
+    facts.glibc_minor = minor_in(banner);
+    if (facts.glibc_minor == 0) return false;
+    facts.name = "glibc";
+    facts.version = fmt::format("2.{}", facts.glibc_minor);
+    const std::size_t open = banner.find('('), close = banner.find(')');
+    if (open != std::string::npos && close != std::string::npos && close > open)
+        facts.version += " " + banner.substr(open, close - open + 1);
+    return true;
+}
+
+}  // namespace
+
+// musl's loader and libc are one file, which names itself in its usage message.
+static bool is_musl(const ElfFile& file) {
+    return !file.string_starting_with("musl libc (").empty();
+}
+
+LibcFacts libc_of(const Objects& objects) {
+    LibcFacts facts;
+    facts.name = "unknown";
+    for (const Object& object : objects.list) {
+        if (object.exports("gnu_get_libc_version") && read_banner(*object.file, facts)) return facts;
+        if (object.exports("__libc_start_main") && is_musl(*object.file)) facts.name = "musl";
+    }
+    const Object* executable = objects.executable();
+    if (executable == nullptr || executable->file == nullptr || !executable->file->interpreter().empty()) return facts;
+    facts.is_static = true;
+    // No banner and no version there, but the variable that glibc reads at start cannot be left out.
+    if (!read_banner(*executable->file, facts) && !executable->file->string_starting_with("GLIBC_TUNABLES").empty())
+        facts.name = "glibc";
+    if (facts.name == "unknown" && executable->file->defined("__init_libc")) facts.name = "musl";
+    return facts;
+}
+
+bool async_profiler_is_old(const std::string& version) {
+    char* end = nullptr;
+    const unsigned long major = std::strtoul(version.c_str(), &end, 10);
+    return end == version.c_str() || major < 4;
+}
+
+std::vector<Walker> walkers_of(const Objects& objects) {
+    std::vector<Walker> found;
+    for (const Object& object : objects.list) {
+        const std::string name = object.name();
+        const bool fork = [&] {
+            for (const char* prefix : async_profiler_forks)
+                if (name.starts_with(prefix)) return true;
+            return false;
+        }();
+        constexpr std::string_view banner = "Async-profiler ";
+        std::string version;
+        if (object.file != nullptr && (fork || name.find("asyncProfiler") != std::string::npos)) {
+            const std::string text = object.file->string_starting_with(banner);
+            if (!text.empty()) version = text.substr(banner.size(), text.find(' ', banner.size()) - banner.size());
+        }
+        if (name.find("asyncProfiler") != std::string::npos || !version.empty()) {
+            found.push_back({name, fmt::format("async-profiler {}", version.empty() ? "of unknown version" : version),
+                             async_profiler_is_old(version)});
+            if (fork) found.back().what += " (a fork)";
+            continue;
+        }
+        if (fork) {
+            found.push_back({name, "a fork of async-profiler", false});
+            continue;
+        }
+        for (const Known& known : known_walkers)
+            if (name.starts_with(known.prefix)) found.push_back({name, known.what, false});
+    }
+    return found;
+}
+
+}  // namespace unknot::cli

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading /proc. A line that does not parse is skipped; a file that is not there means that the process has gone.
+#include "cli/read/inspect_proc.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "cli/read/trouble.h"
+
+namespace unknot::cli {
+namespace {
+
+// /proc files report no size; read until the end. Sets `error` to errno, or 0.
+std::string slurp(const std::string& path, int* error = nullptr) {
+    std::string text;
+    if (error != nullptr) *error = 0;
+    std::FILE* file = std::fopen(path.c_str(), "re");
+    if (file == nullptr) {
+        if (error != nullptr) *error = errno;
+        return text;
+    }
+    char part[16384];
+    std::size_t n;
+    while ((n = std::fread(part, 1, sizeof part, file)) > 0) text.append(part, n);
+    if (std::ferror(file) != 0 && error != nullptr) *error = errno;
+    std::fclose(file);
+    return text;
+}
+
+std::vector<std::string> split(const std::string& text, char at) {
+    std::vector<std::string> parts;
+    for (std::size_t from = 0; from < text.size();) {
+        std::size_t to = text.find(at, from);
+        if (to == std::string::npos) to = text.size();
+        parts.push_back(text.substr(from, to - from));
+        from = to + 1;
+    }
+    return parts;
+}
+
+// The fields of /proc/.../stat after the name, which may itself hold spaces and brackets. [0] is the state.
+std::vector<std::string> stat_fields(const std::string& text) {
+    const std::size_t close = text.rfind(')');
+    if (close == std::string::npos || close + 2 > text.size()) return {};
+    return split(text.substr(close + 2), ' ');
+}
+
+std::string stat_name(const std::string& text) {
+    const std::size_t open = text.find('('), close = text.rfind(')');
+    if (open == std::string::npos || close == std::string::npos || close < open) return {};
+    return text.substr(open + 1, close - open - 1);
+}
+
+std::uint64_t number(const std::string& text, int base = 10) {
+    return std::strtoull(text.c_str(), nullptr, base);
+}
+
+// The last number of a "Name:\t1\t2" line of /proc/.../status; 0: no such line.
+std::uint64_t status_number(const std::string& status, std::string_view key) {
+    std::size_t at = status.find(fmt::format("\n{}:", key));
+    if (at == std::string::npos) return 0;
+    const std::size_t end = status.find('\n', at + 1);
+    const std::string line = status.substr(at + 1, end - at - 1);
+    const std::size_t last = line.find_last_of(" \t");
+    return last == std::string::npos ? 0 : number(line.substr(last + 1));
+}
+
+std::vector<pid_t> numeric_entries(const std::string& folder) {
+    std::vector<pid_t> found;
+    DIR* dir = opendir(folder.c_str());
+    if (dir == nullptr) return found;
+    // Nobody else reads this stream, and readdir_r is deprecated.
+    while (const dirent* entry = readdir(dir)) {  // cppcheck-suppress readdirCalled
+        char* end = nullptr;
+        const long value = std::strtol(entry->d_name, &end, 10);
+        if (value > 0 && *end == '\0') found.push_back(static_cast<pid_t>(value));
+    }
+    closedir(dir);
+    std::sort(found.begin(), found.end());
+    return found;
+}
+
+constexpr std::size_t start_time_field = 19;  // of stat_fields(): field 22 of proc(5)
+
+}  // namespace
+
+std::string missing_permission() {
+    const std::string scope = slurp("/proc/sys/kernel/yama/ptrace_scope");
+    std::string text = "reading another user's process needs CAP_SYS_PTRACE: run as that user or as root";
+    if (!scope.empty() && scope[0] != '0')
+        text +=
+            fmt::format("; kernel.yama.ptrace_scope is {}, which asks for CAP_SYS_PTRACE even for one's own", scope[0]);
+    return text;
+}
+
+std::vector<pid_t> all_processes() {
+    return numeric_entries("/proc");
+}
+
+std::string Process::folder() const {
+    return fmt::format("/proc/self/fd/{}", folder_);
+}
+
+Process::~Process() {
+    if (folder_ >= 0) close(folder_);
+}
+
+Process::Process(pid_t pid, int folder) : folder_(folder), pid_(pid) {}
+
+// The object is whole once the other constructor is through: what is thrown from here closes the folder.
+Process::Process(pid_t pid)
+    : Process(pid, open(fmt::format("/proc/{}", pid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    const std::string text = slurp(folder() + "/stat");
+    const auto fields = stat_fields(text);
+    if (fields.size() <= start_time_field) throw ProcessGone(fmt::format("there is no process {}", pid));
+    name_ = stat_name(text);
+    start_time_ = number(fields[start_time_field]);
+    const std::string status = slurp(folder() + "/status");
+    // A thread's id finds its process here too; its mutexes and its memory are the same, its task list is not.
+    const std::uint64_t leader = status_number(status, "Tgid");
+    if (leader != 0 && static_cast<pid_t>(leader) != pid)
+        throw Trouble(fmt::format("{} is a thread of process {}: give that id", pid, leader));
+    const std::uint64_t inner = status_number(status, "NSpid");
+    inner_pid_ = inner == 0 ? pid : static_cast<pid_t>(inner);
+}
+
+bool Process::still_the_same() const {
+    const auto fields = stat_fields(slurp(folder() + "/stat"));
+    return fields.size() > start_time_field && number(fields[start_time_field]) == start_time_ && fields[0] != "Z" &&
+           fields[0] != "X";
+}
+
+void Process::expect_still_the_same() const {
+    if (!still_the_same()) throw ProcessGone(fmt::format("process {} ended while it was being read", pid_));
+}
+
+std::string Process::executable() const {
+    char path[4096];
+    const ssize_t n = readlink((folder() + "/exe").c_str(), path, sizeof path);
+    if (n <= 0) return {};
+    std::string text(path, static_cast<std::size_t>(n));
+    constexpr std::string_view gone = " (deleted)";
+    if (text.ends_with(gone)) text.resize(text.size() - gone.size());
+    return text;
+}
+
+std::string Process::outside_path(const std::string& path) const {
+    return folder() + "/root" + path;
+}
+
+std::vector<std::string> Process::command_line() const {
+    return split(slurp(folder() + "/cmdline"), '\0');
+}
+
+std::optional<std::string> Process::environment(std::string_view variable) const {
+    for (const std::string& entry : split(slurp(folder() + "/environ"), '\0')) {
+        if (entry.size() > variable.size() && entry.starts_with(variable) && entry[variable.size()] == '=')
+            return entry.substr(variable.size() + 1);
+    }
+    return std::nullopt;
+}
+
+std::vector<Mapping> Process::mappings() const {
+    int error = 0;
+    const std::string text = slurp(folder() + "/maps", &error);
+    if (error == EACCES || error == EPERM)
+        throw NotPermitted(fmt::format("cannot read /proc/{}/maps: {}", pid_, missing_permission()));
+    if (error != 0) throw ProcessGone(fmt::format("process {} ended while it was being read", pid_));
+    std::vector<Mapping> found;
+    for (const std::string& line : split(text, '\n')) {
+        Mapping mapping;
+        char mode[5] = {};
+        int path_at = 0;
+        unsigned long start, end, offset;
+        if (std::sscanf(line.c_str(), "%lx-%lx %4s %lx %*s %*s %n", &start, &end, mode, &offset, &path_at) != 4)
+            continue;
+        mapping.start = start;
+        mapping.end = end;
+        mapping.offset = offset;
+        mapping.readable = mode[0] == 'r';
+        mapping.writable = mode[1] == 'w';
+        mapping.executable = mode[2] == 'x';
+        if (path_at > 0 && static_cast<std::size_t>(path_at) < line.size())
+            mapping.path = line.substr(static_cast<std::size_t>(path_at));
+        constexpr std::string_view gone = " (deleted)";
+        if (mapping.path.ends_with(gone)) {
+            mapping.deleted = true;
+            mapping.path.resize(mapping.path.size() - gone.size());
+        }
+        found.push_back(std::move(mapping));
+    }
+    return found;
+}
+
+std::vector<ThreadState> Process::threads() const {
+    std::vector<ThreadState> found;
+    for (const pid_t tid : numeric_entries(folder() + "/task")) {
+        const std::string task = fmt::format("{}/task/{}", folder(), tid);
+        const std::string stat = slurp(task + "/stat");
+        const auto fields = stat_fields(stat);
+        if (fields.size() < 13) continue;  // ended meanwhile
+        ThreadState thread;
+        thread.tid = tid;
+        thread.name = stat_name(stat);
+        thread.state = fields[0].empty() ? '?' : fields[0][0];
+        thread.cpu_ticks = number(fields[11]) + number(fields[12]);
+        const std::string status = slurp(task + "/status");
+        thread.switches =
+            status_number(status, "voluntary_ctxt_switches") + status_number(status, "nonvoluntary_ctxt_switches");
+        const std::uint64_t inner = status_number(status, "NSpid");
+        thread.inner_tid = inner == 0 ? tid : static_cast<pid_t>(inner);
+        int error = 0;
+        const std::string syscall = slurp(task + "/syscall", &error);
+        thread.syscall_readable = error == 0 && !syscall.empty();
+        if (error == EACCES || error == EPERM) denied_ = missing_permission();
+        const auto words = split(syscall, ' ');
+        // "running", or "-1 SP PC" when stopped outside a system call.
+        if (words.size() == 9) {
+            thread.in_syscall = true;
+            thread.syscall = std::strtol(words[0].c_str(), nullptr, 10);
+            for (std::size_t i = 0; i < 6; ++i) thread.argument[i] = number(words[i + 1], 16);
+            thread.stack_pointer = number(words[7], 16);
+            thread.program_counter = number(words[8], 16);
+        }
+        found.push_back(std::move(thread));
+    }
+    return found;
+}
+
+std::optional<std::uint64_t> Process::auxiliary(std::uint64_t type) const {
+    const std::string bytes = slurp(folder() + "/auxv");
+    for (std::size_t at = 0; at + 16 <= bytes.size(); at += 16) {
+        std::uint64_t entry[2];
+        std::memcpy(entry, bytes.data() + at, sizeof entry);
+        if (entry[0] == type) return entry[1];
+    }
+    return std::nullopt;
+}
+
+bool Process::read(std::uint64_t address, void* to, std::size_t size) const {
+    const iovec mine{to, size};
+    const iovec theirs{reinterpret_cast<void*>(address), size};  // NOLINT: an address in another process
+    const ssize_t n = process_vm_readv(pid_, &mine, 1, &theirs, 1, 0);
+    if (n < 0 && (errno == EPERM || errno == EACCES)) denied_ = missing_permission();
+    return n == static_cast<ssize_t>(size);
+}
+
+std::string Process::read_string(std::uint64_t address, std::size_t most) const {
+    std::string text;
+    // A page at a time, so that a string that ends at the end of a mapping is read.
+    while (text.size() < most) {
+        char part[4096];
+        const std::size_t size = std::min<std::size_t>(4096 - (address & 4095), most - text.size());
+        if (!read(address, part, size)) break;
+        const std::size_t length = strnlen(part, size);
+        text.append(part, length);
+        if (length < size) break;
+        address += size;
+    }
+    return text;
+}
+
+}  // namespace unknot::cli

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+// Blocks: cut, checked, freed. Where their memory comes from is told in arena_spans.cpp.
+#include "shim/arena/arena.h"
+
+#include <string.h>
+
+#include "shim/arena/arena_region.h"
+#include "shim/log/report.h"
+
+namespace unknot {
+
+namespace {
+
+// Bytes of the cursor's chunk that were handed out and that its own thread has not freed: others may have.
+std::uint32_t not_freed_here(const ArenaCursor& cursor) {
+    return static_cast<std::uint32_t>(cursor.next - (cursor.end - chunk_size)) - cursor.freed;
+}
+
+}  // namespace
+
+// The straight way: the next block of the cursor's chunk. Budget: with `deallocate` of the newest block, as many
+// instructions as an allocator's thread cache takes for the same.
+void* Arena::allocate(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
+    static_assert(sizeof(Block) == 16, "a payload is as aligned as its header");
+    // One comparison for nothing (0 - 1 is large) and for too much.
+    if (__builtin_expect(size - 1 >= small_limit || alignment > 16 || cursor.busy, 0)) {
+        return allocate_slow(cursor, size, alignment, fill);
+    }
+    cursor.busy = true;
+    fence();
+    // As a number: without a chunk there is nothing to point at.
+    const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(cursor.next) + sizeof(Block) + round_up(size, 16);
+    if (__builtin_expect(end > reinterpret_cast<std::uintptr_t>(cursor.end), 0)) {
+        return cut_slow(cursor, size, alignment, fill);
+    }
+    auto* block = reinterpret_cast<Block*>(cursor.next);
+    block->size = round_up(size, 16);
+    block->mark = block->live_mark(cookie());
+    cursor.next = block->end();
+    const bool dirty = block->start() < cursor.dirty_end;
+    fence();
+    cursor.busy = false;
+    return fill == Fill::zero && dirty ? memset(block->payload(), 0, size) : block->payload();
+}
+
+UNKNOT_COLD void* Arena::allocate_slow(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
+    // An empty block would have no address of its own, and at the range's end it would lie outside.
+    if (size == 0) size = 1;
+    if (size > small_limit || alignment > small_limit || cursor.busy) {
+        return allocate_large(cursor, size, alignment, fill);
+    }
+    cursor.busy = true;
+    fence();
+    return cut_slow(cursor, size, alignment, fill);
+}
+
+// A block that wants another chunk, or a wider alignment. The cursor is busy, and is not when this returns.
+UNKNOT_COLD void* Arena::cut_slow(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
+    Block* block = nullptr;
+    bool dirty = false;
+    do {
+        if (cursor.end == nullptr) continue;
+        const std::uintptr_t earliest = reinterpret_cast<std::uintptr_t>(cursor.next) + sizeof(Block);
+        const std::size_t gap = round_up(earliest, alignment < 16 ? 16 : alignment) - earliest;
+        auto* place = reinterpret_cast<Block*>(cursor.next + gap);
+        char* end = place->payload() + round_up(size, 16);
+        if (end > cursor.end) continue;
+        if (gap != 0) {
+            // Headers lie one behind the other, so what alignment leaves out is a block too, freed from the start. Its
+            // mark fits nothing: whoever frees an address in there is told that it is none of a block.
+            auto* filler = reinterpret_cast<Block*>(cursor.next);
+            filler->size = gap - sizeof(Block);
+            filler->mark = 0;
+            cursor.freed += filler->footprint();
+            --cursor.block_delta;
+            cursor.byte_delta -= static_cast<std::int64_t>(filler->size);
+        }
+        block = place;
+        block->size = round_up(size, 16);
+        block->mark = block->live_mark(cookie());
+        dirty = block->start() < cursor.dirty_end;
+        cursor.next = end;
+    } while (block == nullptr && refill(cursor));
+    fence();
+    cursor.busy = false;
+    if (block == nullptr) return nullptr;
+    return fill == Fill::zero && dirty ? memset(block->payload(), 0, size) : block->payload();
+}
+
+// Empties the cursor's chunk in place if every block has come back, else retires it and takes another.
+bool Arena::refill(ArenaCursor& cursor) {
+    Region* region = this->region();
+    if (region == nullptr) return false;
+    if (cursor.end != nullptr) {
+        char* start = cursor.end - chunk_size;
+        Chunk& chunk = region->chunks[region->index_of(start)];
+        // Acquire pairs with the release of the frees counted here: their last accesses lie before our reuse. Nobody
+        // else can change the count once it says that all blocks have come back.
+        if (chunk.live.load(std::memory_order_acquire) == Chunk::owned - not_freed_here(cursor) &&
+            cursor.next != start) {
+            count_cut(cursor);
+            cursor.note_dirty();
+            chunk.live.store(Chunk::owned, std::memory_order_relaxed);  // Relaxed: no block is out there to be freed.
+            cursor.next = cursor.counted = start;
+            cursor.freed = 0;
+            return true;
+        }
+        retire_chunk(cursor);
+    }
+    const std::int64_t index = take_span(0, chunk_size);
+    if (index < 0) return false;
+    Chunk& chunk = region->chunks[index];
+    char* start = region->start_of(static_cast<std::uint32_t>(index));
+    chunk.live.store(Chunk::owned, std::memory_order_relaxed);  // Relaxed: no block is out there to be freed.
+    chunk.state.store(ChunkState::bump, std::memory_order_relaxed);
+    cursor.next = cursor.counted = start;
+    cursor.end = start + chunk_size;
+    cursor.dirty_end = chunk.dirty ? cursor.end : start;
+    cursor.freed = 0;
+    chunk.dirty = true;
+    return true;
+}
+
+// Called in the middle of an operation of this cursor, by its thread's signal handler: then the operation goes on with
+// the chunk, and retiring must wait for another time.
+void Arena::retire(ArenaCursor& cursor) {
+    if (cursor.busy) return;
+    cursor.busy = true;
+    fence();
+    retire_chunk(cursor);
+    fence();
+    cursor.busy = false;
+}
+
+// The cursor is busy: a handler that cut one more block between our look at it and the subtraction would leave a live
+// block uncounted.
+void Arena::retire_chunk(ArenaCursor& cursor) {
+    if (cursor.end == nullptr) return;
+    count_cut(cursor);
+    Region* region = region_.load(std::memory_order_relaxed);  // Relaxed: the cursor's chunk came from it.
+    const std::uint32_t index = region->index_of(cursor.end - chunk_size);
+    const std::uint32_t not_handed_out = Chunk::owned - not_freed_here(cursor);
+    cursor.next = cursor.end = cursor.counted = cursor.dirty_end = nullptr;
+    // Release: our writes to the chunk lie before its reuse. Acquire: if we are the last, so do everybody's.
+    if (region->chunks[index].live.fetch_sub(not_handed_out, std::memory_order_acq_rel) == not_handed_out) {
+        recycle(index);
+    }
+}
+
+void* Arena::allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
+    Region* region = this->region();
+    const std::size_t limit = limit_.load(std::memory_order_relaxed);  // Relaxed: a plain value.
+    if (region == nullptr || size > limit || alignment > limit) return nullptr;
+    // Spans are aligned to the chunk size only.
+    const std::size_t slack =
+        alignment > chunk_size ? alignment : round_up(sizeof(Block), alignment < 16 ? 16 : alignment);
+    const std::size_t most = slack + sizeof(Block) + round_up(size, 16);
+    const unsigned span_class = class_of(most);
+    if (span_class >= span_classes) return nullptr;
+    const std::int64_t taken = take_span(span_class, most);
+    if (taken < 0) return nullptr;
+    const auto index = static_cast<std::uint32_t>(taken);
+    Chunk& chunk = region->chunks[index];
+    char* start = region->start_of(index);
+    const std::uintptr_t payload =
+        round_up(reinterpret_cast<std::uintptr_t>(start) + sizeof(Block), alignment < 16 ? 16 : alignment);
+    auto* block = reinterpret_cast<Block*>(payload) - 1;
+    block->size = round_up(size, 16);
+    block->mark = block->live_mark(cookie());
+    if (fill == Fill::zero && chunk.dirty) memset(block->payload(), 0, size);
+    chunk.dirty = true;
+    chunk.live.store(1, std::memory_order_relaxed);  // Relaxed: the block travels to its freer with all this.
+    chunk.state.store(ChunkState::large, std::memory_order_relaxed);
+    if (const std::uint32_t header = region->index_of(block); header != index) {
+        // Relaxed, both: as above, for the freer alone.
+        region->chunks[header].next.store(index, std::memory_order_relaxed);
+        region->chunks[header].state.store(ChunkState::inside, std::memory_order_relaxed);
+    }
+    count(stats_.large_blocks);
+    note(cursor, 1, static_cast<std::int64_t>(block->size));
+    return block->payload();
+}
+
+Arena::Block* Arena::checked(void* p, const char* operation) const {
+    Region* region = region_.load(std::memory_order_acquire);
+    auto* block = static_cast<Block*>(p) - 1;
+    const auto address = reinterpret_cast<std::uintptr_t>(p);
+    if (address % 16 != 0 || address < reinterpret_cast<std::uintptr_t>(region->spans) + sizeof(Block)) {
+        report::not_a_block(p, operation);
+    }
+    const std::uint32_t index = region->index_of(block);
+    // Relaxed: a rightful owner got the block after all this was written; for others any answer leads to a report.
+    if (index >= metadata_ready_.load(std::memory_order_relaxed)) report::not_a_block(p, operation);
+    const ChunkState state = region->chunks[index].state.load(std::memory_order_relaxed);
+    // Without `committed` the span has never held a block, and its pages must not be read.
+    if (state == ChunkState::untouched || (state == ChunkState::listed && !region->chunks[index].committed)) {
+        report::not_a_block(p, operation);
+    }
+    if (state == ChunkState::left) report::double_free(p, 0, operation);
+    // Relaxed: as above. Atomic, because somebody else may be freeing it, rightfully or not.
+    const std::uint64_t mark = std::atomic_ref(block->mark).load(std::memory_order_relaxed);
+    const bool was_freed = mark == block->freed_mark(cookie());
+    if (state == ChunkState::listed) report::double_free(p, was_freed ? block->size : 0, operation);
+    if (mark == block->live_mark(cookie())) return block;
+    if (was_freed) report::double_free(p, block->size, operation);
+    report::not_a_block(p, operation);
+}
+
+// The straight way: the cursor's newest block goes back as it came, by moving `next`. What the cursor says counts only
+// once it is busy: before that a signal handler may move it on to another chunk. Whatever else `p` is, is told apart in
+// `checked`; here nothing is read from it that does not lie in the cursor's own chunk.
+void Arena::deallocate(ArenaCursor& cursor, void* p) {
+    if (__builtin_expect(cursor.busy, 0)) return give_back(cursor, p);
+    cursor.busy = true;
+    fence();
+    char* const start = static_cast<char*>(p) - sizeof(Block);  // of a header, if it lies as headers do
+    auto* const block = reinterpret_cast<Block*>(start);
+    if (!is_in_chunk(cursor, start) || block->end() != cursor.next || block->mark != block->live_mark(cookie())) {
+        cursor.busy = false;
+        return give_back(cursor, p);
+    }
+    cursor.note_dirty();
+    block->mark = ~block->mark;
+    cursor.next = start;
+    if (__builtin_expect(cursor.counted > cursor.next, 0)) uncount_newest(cursor);
+    fence();
+    cursor.busy = false;
+}
+
+// The block that starts at `next`, and was just taken back, stands in the cursor's sums. The cursor is busy.
+UNKNOT_COLD void Arena::uncount_newest(ArenaCursor& cursor) {
+    --cursor.block_delta;
+    cursor.byte_delta -= static_cast<std::int64_t>(reinterpret_cast<const Block*>(cursor.next)->size);
+    cursor.counted = cursor.next;
+}
+
+void Arena::give_back(ArenaCursor& cursor, void* p) {
+    Block* block = checked(p, "free");
+    // Relaxed, here and below: whoever holds the block got it after all this was written.
+    Region* region = region_.load(std::memory_order_relaxed);
+    const std::uint32_t header = region->index_of(block);
+    const ChunkState state = region->chunks[header].state.load(std::memory_order_relaxed);
+    const std::uint64_t bytes = block->size;
+    // One of two threads that free the same block at the same time finds the mark changed. Relaxed: the count below
+    // orders the accesses to the block.
+    std::uint64_t live = block->live_mark(cookie());
+    if (!std::atomic_ref(block->mark).compare_exchange_strong(live, ~live, std::memory_order_relaxed)) {
+        report::double_free(p, bytes, "free");
+    }
+    if (state == ChunkState::bump && free_here(cursor, block)) return;
+    note(cursor, -1, -static_cast<std::int64_t>(bytes));
+    std::uint32_t index = header;
+    if (state == ChunkState::inside) {
+        index = region->chunks[header].next.load(std::memory_order_relaxed);
+        region->chunks[header].state.store(ChunkState::left, std::memory_order_relaxed);
+    }
+    const std::uint32_t share = state == ChunkState::bump ? block->footprint() : 1;
+    // Release: our last accesses to the block lie before its reuse. Acquire: if this is the last block, so do
+    // everybody's (invariant 1).
+    if (region->chunks[index].live.fetch_sub(share, std::memory_order_acq_rel) == share) recycle(index);
+}
+
+// A block of the cursor's own chunk: its thread keeps the count until the chunk is emptied or retired.
+bool Arena::free_here(ArenaCursor& cursor, Block* block) {
+    if (cursor.busy) return false;
+    cursor.busy = true;
+    fence();
+    const bool here = is_in_chunk(cursor, block->start());
+    if (here) {
+        cursor.freed += block->footprint();
+        --cursor.block_delta;
+        cursor.byte_delta -= static_cast<std::int64_t>(block->size);
+    }
+    fence();
+    cursor.busy = false;
+    return here;
+}
+
+}  // namespace unknot

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// The arena: where allocations go that are made under a loader lock. Lock-free, async-signal-safe, usable in the child
+// of a fork; memory comes from the kernel by raw system calls, so nothing here can reach malloc, a lock, or errno.
+//
+// Range: one reservation, [metadata | span | span | ...], so that "is it ours" is one subtraction and one compare.
+// A block: a 16-byte header, then the payload. Small blocks (up to small_limit) are cut from a chunk that belongs to
+// one thread's cursor; larger ones get a span of their own, whose pages go back to the kernel when they are freed.
+//
+// Thread safety: every member may be called by any thread at any time, in signal handlers too, each thread with its own
+// cursor.
+// (1) Only the thread of a cursor cuts from the cursor's chunk, so cutting needs no atomic operation. A signal handler
+//     that interrupts its own thread in the middle sees `busy` and takes a span of its own instead.
+// (2) Blocks are freed by anyone: see invariant (1) of chunk.h.
+#pragma once
+
+#include "shim/arena/chunk.h"
+#include "shim/log/stats.h"
+#include "shim/system/platform.h"
+
+namespace unknot {
+
+// What one thread needs to cut blocks without asking anybody. Zero is the empty state. Cutting a block moves `next` and
+// nothing else: the sums for the statistics are made up later from the headers, which lie one behind the other.
+struct ArenaCursor {
+    char* next;                // the next free byte of the chunk
+    char* end;                 // of the chunk; nullptr: there is none
+    char* counted;             // blocks below this are in the sums below
+    char* dirty_end;           // bytes of the chunk below this may be non-zero
+    std::uint32_t freed;       // bytes of the chunk that this thread itself has freed, headers included
+    std::int32_t block_delta;  // live blocks not yet in the statistics
+    std::int64_t byte_delta;   // live bytes not yet in the statistics
+    volatile bool busy;        // this thread is in the middle of changing the fields above
+
+    // Before `next` moves back.
+    void note_dirty() {
+        if (dirty_end < next) dirty_end = next;
+    }
+};
+
+enum class Fill : std::uint8_t { as_is, zero };
+
+class Arena {
+  public:
+    static constexpr std::size_t small_limit = chunk_size / 4;
+    static constexpr std::size_t default_limit = std::size_t{1} << 30;
+    static constexpr std::size_t static_reserve = std::size_t{512} << 10;
+
+    constexpr explicit Arena(StatsPage& stats) : stats_(stats) {}
+
+    // How much memory may be committed at a time, in bytes. Takes effect at once; the reservation follows the limit
+    // that holds when the first block is asked for.
+    void set_limit(std::size_t bytes) { limit_.store(bytes, std::memory_order_relaxed); }  // Relaxed: a plain value.
+
+    // Relaxed: whoever holds a block of ours got it after the range was known (the block came to it that way).
+    bool contains(const void* p) const {
+        return reinterpret_cast<std::uintptr_t>(p) + minus_base_.load(std::memory_order_relaxed) <
+               size_.load(std::memory_order_relaxed);
+    }
+
+    // nullptr when the limit, the kernel or the address space says no. `alignment` is a power of two. A block has room
+    // for 16 bytes at least: its address is its own even if nothing was asked for.
+    void* allocate(ArenaCursor& cursor, std::size_t size, std::size_t alignment = 16, Fill fill = Fill::as_is);
+
+    // `p` is what allocate returned; anything else in the range is reported and stops the process.
+    void deallocate(ArenaCursor& cursor, void* p);
+
+    // Bytes that may be used at `p`.
+    std::size_t usable_size(const void* p) const;
+
+    // True: the block at `p` now has room for `size` bytes. Grows the cursor's newest block and blocks with pages of
+    // their own; shrinks always succeed.
+    bool resize_in_place(ArenaCursor& cursor, void* p, std::size_t size);
+
+    // The thread ends: nothing is cut from its chunk any more.
+    void retire(ArenaCursor& cursor);
+
+    // Adds what the cursor has counted to the statistics.
+    void publish(ArenaCursor& cursor);
+
+    // Only for tests: gives the reservation back. No block may be live.
+    void destroy();
+
+  private:
+    struct Block;
+    struct Region;
+
+    Region* region();
+    Region* reserve();
+    Region* publish_region(void* memory, std::size_t bytes, bool writable);
+    void* allocate_slow(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill);
+    void* allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill);
+    void* cut_slow(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill);
+    bool refill(ArenaCursor& cursor);
+    std::int64_t take_span(unsigned span_class, std::size_t bytes);
+    std::int64_t advance_frontier(unsigned span_class);
+    bool charge(std::size_t bytes);
+    bool charge_or_cool(std::size_t bytes);
+    void discharge(std::size_t bytes);
+    void recycle(std::uint32_t index);
+    void cool(std::uint32_t index);
+    void give_back(ArenaCursor& cursor, void* p);
+    bool free_here(ArenaCursor& cursor, Block* block);
+    void count_cut(ArenaCursor& cursor);
+    void uncount_newest(ArenaCursor& cursor);
+    bool resize_newest(ArenaCursor& cursor, Block* block, std::size_t wanted);
+    bool resize_large(Block* block, std::size_t wanted);
+    void retire_chunk(ArenaCursor& cursor);
+    Block* checked(void* p, const char* operation) const;
+    std::uint64_t cookie() const { return cookie_.load(std::memory_order_relaxed); }  // Relaxed: as in contains.
+    void note(ArenaCursor& cursor, std::int32_t blocks, std::int64_t bytes);
+
+    // The range, its start negated: adding is one instruction less than subtracting on the hot path. Until it is
+    // known, it lies so that no user-space address is inside whatever `size_` says, and while `size_` is 0 nothing is
+    // inside whatever this says: the two may be seen in any order.
+    std::atomic<std::uintptr_t> minus_base_{std::uintptr_t{1} << 63};
+    std::atomic<std::size_t> size_{0};
+    std::atomic<std::uint64_t> cookie_{0};  // this process's share of the marks in the headers
+
+    StatsPage& stats_;
+    std::atomic<std::size_t> limit_{default_limit};
+    std::atomic<Region*> claimed_{nullptr};         // the reservation that won
+    std::atomic<Region*> region_{nullptr};          // the same, once the range above is known
+    std::atomic<std::uint32_t> frontier_{0};        // spans below this index have been handed out at least once
+    std::atomic<std::uint32_t> metadata_ready_{0};  // metadata below this index is writable
+    std::atomic<std::uint32_t> warm_{0};            // chunks in the list of that name
+    SpanList warm_chunks_;                          // empty chunks that kept their pages and their charge
+    SpanList free_[span_classes];                   // empty spans that hold no pages
+};
+
+}  // namespace unknot

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// What of an arena is in use: each thread adds up by itself and now and then gives its sums to the statistics.
+#include "shim/arena/arena.h"
+
+#include "shim/arena/arena_region.h"
+
+namespace unknot {
+
+// Adds the blocks that were cut since the last time to the cursor's sums. The cursor is busy.
+void Arena::count_cut(ArenaCursor& cursor) {
+    while (cursor.counted < cursor.next) {
+        const auto* block = reinterpret_cast<const Block*>(cursor.counted);
+        ++cursor.block_delta;
+        cursor.byte_delta += static_cast<std::int64_t>(block->size);
+        // A stray write into a header may cost the statistics, not the loop.
+        cursor.counted += sizeof(Block) + (block->size < chunk_size ? block->size : chunk_size);
+    }
+    cursor.counted = cursor.next;
+}
+
+void Arena::note(ArenaCursor& cursor, std::int32_t blocks, std::int64_t bytes) {
+    if (cursor.busy) {  // We have interrupted our own thread in the middle of the same sums.
+        count(stats_.arena_live_blocks, static_cast<std::uint64_t>(std::int64_t{blocks}));
+        count(stats_.arena_live_bytes, static_cast<std::uint64_t>(bytes));
+        return;
+    }
+    cursor.busy = true;
+    fence();
+    cursor.block_delta += blocks;
+    cursor.byte_delta += bytes;
+    fence();
+    cursor.busy = false;
+}
+
+void Arena::publish(ArenaCursor& cursor) {
+    if (cursor.counted == cursor.next && cursor.block_delta == 0 && cursor.byte_delta == 0) return;
+    if (cursor.busy) return;
+    cursor.busy = true;
+    fence();
+    count_cut(cursor);
+    const std::int32_t blocks = cursor.block_delta;
+    const std::int64_t bytes = cursor.byte_delta;
+    cursor.block_delta = 0;
+    cursor.byte_delta = 0;
+    fence();
+    cursor.busy = false;
+    // Two's complement: adding a negative delta to the unsigned counter subtracts.
+    count(stats_.arena_live_blocks, static_cast<std::uint64_t>(std::int64_t{blocks}));
+    count(stats_.arena_live_bytes, static_cast<std::uint64_t>(bytes));
+}
+
+}  // namespace unknot

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the arena's memory is laid out, for its two sources only: the header of a block, the head of the reservation.
+#pragma once
+
+#include <bit>
+
+#include "shim/arena/arena.h"
+
+namespace [[gnu::visibility("hidden")]] unknot {
+
+inline constexpr std::size_t round_up(std::size_t n, std::size_t unit) {
+    return (n + unit - 1) & ~(unit - 1);
+}
+
+inline unsigned class_of(std::size_t bytes) {
+    return bytes <= chunk_size ? 0 : static_cast<unsigned>(std::bit_width((bytes - 1) / chunk_size));
+}
+
+// Keeps the compiler from moving the cursor's fields across the changes of `busy`. Enough for a signal handler on the
+// same thread, and nobody else reads a cursor.
+inline void fence() {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+// The header before every payload. `mark` binds it to its place, its size and this process: a stray write, a foreign
+// pointer or a header that was copied does not fit. Exclusive or is enough: what is kept out is accident, not malice.
+struct Arena::Block {
+    std::uint64_t size;  // usable bytes of the payload
+    std::uint64_t mark;
+
+    char* payload() { return reinterpret_cast<char*>(this + 1); }
+    char* start() { return reinterpret_cast<char*>(this); }
+    char* end() { return payload() + size; }
+    std::uint32_t footprint() const { return static_cast<std::uint32_t>(sizeof(Block) + size); }  // of a small one
+
+    std::uint64_t live_mark(std::uint64_t cookie) const {
+        return reinterpret_cast<std::uintptr_t>(this) ^ size ^ cookie;
+    }
+    std::uint64_t freed_mark(std::uint64_t cookie) const { return ~live_mark(cookie); }
+};
+
+// Does a header at `block` lie in the cursor's chunk, as aligned as headers are? One comparison: what is not a multiple
+// of 16 ends up in the upper bits. Without a chunk nothing does.
+inline bool is_in_chunk(const ArenaCursor& cursor, const char* block) {
+    const std::uintptr_t behind =
+        reinterpret_cast<std::uintptr_t>(cursor.end) - reinterpret_cast<std::uintptr_t>(block);
+    return std::rotr(behind - 16, 4) < chunk_size / 16;
+}
+
+// Lies at the start of the reservation; the chunks' metadata follows it.
+struct Arena::Region {
+    char* spans;
+    std::size_t bytes;
+    std::uint32_t chunk_count;
+    bool writable;    // from the start, without commit: the static reserve
+    Chunk chunks[1];  // chunk_count of them
+
+    char* start_of(std::uint32_t index) const { return spans + std::size_t{index} * chunk_size; }
+    std::uint32_t index_of(const void* p) const {
+        return static_cast<std::uint32_t>(static_cast<std::size_t>(static_cast<const char*>(p) - spans) / chunk_size);
+    }
+};
+
+}  // namespace unknot

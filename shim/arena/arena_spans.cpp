@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// Spans: the reservation and how it shrinks, the frontier, the lists of empty spans, the account of pages.
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/resource.h>
+
+#include "shim/arena/arena.h"
+#include "shim/arena/arena_region.h"
+#include "shim/log/report.h"
+
+namespace unknot {
+namespace {
+
+constexpr std::size_t smallest_reservation = std::size_t{1} << 20;
+constexpr std::size_t metadata_step = page_multiple / sizeof(Chunk);  // chunks whose metadata is committed at a time
+constexpr std::uint32_t warm_chunks = 16;  // this many emptied chunks (1 MiB) keep their pages for the next walk
+
+// A span is charged with half its size at least, so the live spans of one class never hold more than twice the limit
+// in address space, and no class takes from another before the frontier is used up: with this much, address space does
+// not run out before the limit does.
+std::size_t reservation_for(std::size_t limit) {
+    const std::size_t bytes = round_up(2 * limit * (class_of(limit) + std::size_t{1}), page_multiple);
+    return bytes < smallest_reservation ? smallest_reservation : bytes;
+}
+
+alignas(16) constinit char static_memory[Arena::static_reserve + chunk_size]{};
+constinit std::atomic<bool> static_memory_taken{false};
+
+}  // namespace
+
+Arena::Region* Arena::region() {
+    // Acquire pairs with the release in publish_region: the region's fields are visible.
+    Region* known = region_.load(std::memory_order_acquire);
+    return known != nullptr ? known : reserve();
+}
+
+// Halves the wish until the kernel grants it; at the end stands the static reserve. Under RLIMIT_AS at most a sixteenth
+// of the limit: the program needs the rest.
+Arena::Region* Arena::reserve() {
+    std::size_t wish = reservation_for(limit_.load(std::memory_order_relaxed));
+    rlimit address_space{};
+    if (!raw::failed(raw::call(SYS_prlimit64, 0, RLIMIT_AS, 0, raw::address(&address_space))) &&
+        address_space.rlim_cur != RLIM_INFINITY && address_space.rlim_cur / 16 < wish) {
+        wish = round_up(address_space.rlim_cur / 16, page_multiple);
+    }
+    for (; wish >= smallest_reservation; wish = round_up(wish / 2, page_multiple)) {
+        void* memory = raw::reserve(wish);
+        if (memory == nullptr) continue;
+        if (!raw::commit(memory, page_multiple)) {
+            raw::release(memory, wish);
+            break;
+        }
+        Region* winner = publish_region(memory, wish, false);
+        if (static_cast<void*>(winner) != memory) raw::release(memory, wish);
+        return winner;
+    }
+    // Relaxed: one winner is all that is asked. A loser that comes before the winner is done is told "no room".
+    if (static_memory_taken.exchange(true, std::memory_order_relaxed)) return region_.load(std::memory_order_acquire);
+    set_flag(stats_, StatsFlag::static_reserve);
+    report::static_reserve(static_reserve);
+    return publish_region(static_memory, sizeof static_memory, true);
+}
+
+Arena::Region* Arena::publish_region(void* memory, std::size_t bytes, bool writable) {
+    auto* fresh = static_cast<Region*>(memory);
+    const auto first = reinterpret_cast<std::uintptr_t>(memory);
+    const std::size_t metadata = sizeof(Region) + bytes / chunk_size * sizeof(Chunk);
+    const std::uintptr_t spans = round_up(first + metadata, chunk_size);
+    fresh->spans = reinterpret_cast<char*>(spans);
+    fresh->bytes = bytes;
+    fresh->chunk_count = static_cast<std::uint32_t>((first + bytes - spans) / chunk_size);
+    fresh->writable = writable;
+    std::uint64_t cookie = 0;
+    if (const auto* random = reinterpret_cast<const char*>(getauxval(AT_RANDOM)))
+        memcpy(&cookie, random, sizeof cookie);
+    Region* winner = nullptr;
+    // Release publishes the fields above; acquire on failure shows the winner's.
+    if (claimed_.compare_exchange_strong(winner, fresh, std::memory_order_acq_rel, std::memory_order_acquire)) {
+        winner = fresh;
+    }
+    // Winner and losers alike store the same values, so that nobody hands out a block before `contains` knows it, not
+    // even when the winner is stopped here or is missing in the child of a fork.
+    minus_base_.store(0 - reinterpret_cast<std::uintptr_t>(winner), std::memory_order_relaxed);
+    size_.store(winner->bytes, std::memory_order_relaxed);
+    cookie_.store(cookie, std::memory_order_relaxed);
+    if (winner->writable) metadata_ready_.store(winner->chunk_count, std::memory_order_relaxed);
+    set(stats_.arena_reserved, winner->bytes);
+    // Release: whoever finds the region here finds the range and the region's fields too.
+    region_.store(winner, std::memory_order_release);
+    return winner;
+}
+
+// A span of the class, writable, charged with `bytes`; -1 if there is none.
+std::int64_t Arena::take_span(unsigned span_class, std::size_t bytes) {
+    Region* region = region_.load(std::memory_order_relaxed);  // Relaxed: the caller has looked at it.
+    if (span_class == 0) {
+        if (const std::int64_t warm = warm_chunks_.pop(region->chunks); warm >= 0) {
+            warm_.fetch_sub(1, std::memory_order_relaxed);  // Relaxed: a target, not a rule.
+            return warm;
+        }
+    }
+    const std::size_t least = (chunk_size << span_class) / 2;
+    if (bytes < least) bytes = least;
+    std::int64_t index = free_[span_class].pop(region->chunks);
+    if (index < 0) index = advance_frontier(span_class);
+    // Address space is used up: a larger span than needed will do.
+    for (unsigned larger = span_class + 1; index < 0 && larger < span_classes; ++larger) {
+        index = free_[larger].pop(region->chunks);
+    }
+    if (index < 0) return -1;
+    Chunk& chunk = region->chunks[index];
+    if (charge_or_cool(bytes)) {
+        if (chunk.committed ||
+            raw::commit(region->start_of(static_cast<std::uint32_t>(index)), chunk_size << chunk.span_class)) {
+            chunk.committed = true;
+            chunk.used_kib = static_cast<std::uint32_t>(round_up(bytes, 4096) >> 10);
+            return index;
+        }
+        discharge(bytes);
+    }
+    chunk.state.store(ChunkState::listed, std::memory_order_relaxed);
+    free_[chunk.span_class].push(region->chunks, static_cast<std::uint32_t>(index));
+    return -1;
+}
+
+std::int64_t Arena::advance_frontier(unsigned span_class) {
+    Region* region = region_.load(std::memory_order_relaxed);
+    const std::uint32_t chunks = 1u << span_class;
+    // Relaxed: an index is handed out once, by the exchange; what it indexes is published by other means.
+    std::uint32_t index = frontier_.load(std::memory_order_relaxed);
+    do {
+        if (region->chunk_count - index < chunks) return -1;
+        // Before the index is taken, so that no chunk is lost when the kernel refuses. Twice does no harm.
+        // Acquire pairs with the release below; the pages themselves are the kernel's word.
+        std::uint32_t ready = metadata_ready_.load(std::memory_order_acquire);
+        while (ready < index + chunks) {
+            const auto wanted = static_cast<std::uint32_t>(round_up(index + chunks, metadata_step));
+            char* from = reinterpret_cast<char*>(region) + page_multiple * (ready / metadata_step);
+            // One step more than the chunks need: Region itself stands before the first of them.
+            const std::size_t bytes =
+                page_multiple * (wanted / metadata_step + 1) - page_multiple * (ready / metadata_step);
+            const std::size_t room = static_cast<std::size_t>(region->spans - from);
+            if (!raw::commit(from, bytes < room ? bytes : room)) return -1;
+            if (metadata_ready_.compare_exchange_weak(ready, wanted, std::memory_order_release,
+                                                      std::memory_order_acquire)) {
+                break;
+            }
+        }
+    } while (
+        !frontier_.compare_exchange_weak(index, index + chunks, std::memory_order_relaxed, std::memory_order_relaxed));
+    region->chunks[index].span_class = static_cast<std::uint8_t>(span_class);
+    region->chunks[index].committed = region->writable;
+    return index;
+}
+
+bool Arena::charge(std::size_t bytes) {
+    bytes = round_up(bytes, 4096);
+    std::atomic_ref<std::uint64_t> committed(stats_.arena_committed);
+    const std::size_t limit = limit_.load(std::memory_order_relaxed);
+    // Relaxed: only the sum matters, and the exchange keeps it exact.
+    std::uint64_t now = committed.load(std::memory_order_relaxed);
+    do {
+        if (now + bytes > limit) return false;
+    } while (!committed.compare_exchange_weak(now, now + bytes, std::memory_order_relaxed));
+    std::atomic_ref<std::uint64_t> peak(stats_.arena_peak);
+    std::uint64_t highest = peak.load(std::memory_order_relaxed);
+    while (highest < now + bytes && !peak.compare_exchange_weak(highest, now + bytes, std::memory_order_relaxed)) {
+    }
+    return true;
+}
+
+// Chunks that only wait with their pages for the next walk must not make a block fail.
+bool Arena::charge_or_cool(std::size_t bytes) {
+    while (!charge(bytes)) {
+        const std::int64_t index = warm_chunks_.pop(region_.load(std::memory_order_relaxed)->chunks);
+        if (index < 0) return false;
+        warm_.fetch_sub(1, std::memory_order_relaxed);  // Relaxed: a target, not a rule.
+        cool(static_cast<std::uint32_t>(index));
+    }
+    return true;
+}
+
+void Arena::discharge(std::size_t bytes) {
+    std::atomic_ref(stats_.arena_committed).fetch_sub(round_up(bytes, 4096), std::memory_order_relaxed);
+}
+
+// The span is the caller's alone (invariant 1 of chunk.h). A few small ones keep their pages for the next walk.
+void Arena::recycle(std::uint32_t index) {
+    Region* region = region_.load(std::memory_order_relaxed);
+    Chunk& chunk = region->chunks[index];
+    chunk.state.store(ChunkState::listed, std::memory_order_relaxed);
+    count(stats_.chunks_recycled);
+    // Relaxed: a target, not a rule.
+    if (chunk.span_class == 0 && chunk.used_kib == chunk_size >> 10 &&
+        warm_.load(std::memory_order_relaxed) < warm_chunks) {
+        warm_.fetch_add(1, std::memory_order_relaxed);
+        return warm_chunks_.push(region->chunks, index);
+    }
+    cool(index);
+}
+
+// Gives the pages of a span that is the caller's alone back and lists it. A refusal by the kernel costs memory, never
+// correctness: the span stays marked as dirty. The whole span, not what was in use at the end: the kernel may have
+// refused to take the rest before.
+void Arena::cool(std::uint32_t index) {
+    Region* region = region_.load(std::memory_order_relaxed);
+    Chunk& chunk = region->chunks[index];
+    if (raw::discard(region->start_of(index), chunk_size << chunk.span_class)) chunk.dirty = false;
+    discharge(std::size_t{chunk.used_kib} << 10);
+    chunk.used_kib = 0;
+    free_[chunk.span_class].push(region->chunks, index);
+}
+
+void Arena::destroy() {
+    claimed_.store(nullptr, std::memory_order_relaxed);
+    if (Region* region = region_.exchange(nullptr, std::memory_order_acquire)) {
+        size_.store(0, std::memory_order_relaxed);
+        if (static_cast<void*>(region) != static_memory) raw::release(region, region->bytes);
+    }
+}
+
+}  // namespace unknot

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/loader/inner_code.h"
+
+#include <string.h>
+
+#include <atomic>
+
+#include "shim/system/dynamic_symbols.h"
+
+namespace unknot {
+
+namespace {
+
+struct Range {
+    std::atomic<std::uintptr_t> start{0};
+    std::atomic<std::size_t> bytes{0};  // 0: free
+    std::atomic<InnerCode> what{InnerCode::none};
+    bool noted = false;  // the writer's
+};
+
+constexpr std::size_t ranges_most = 64;
+constinit Range ranges[ranges_most];
+// Entries beyond were never used. Never shrinks.
+constinit std::atomic<std::size_t> used{0};
+constinit std::atomic<std::uint32_t> generation{1};
+
+constexpr const char* throwing_names[] = {"_Unwind_RaiseException", "_Unwind_Resume", "_Unwind_Resume_or_Rethrow",
+                                          "_Unwind_ForcedUnwind"};
+
+// Relaxed loads here: only writers change entries, and the loader's lock lets one in at a time.
+void note_range(std::uintptr_t start, std::size_t bytes, InnerCode what) {
+    if (bytes == 0) return;
+    Range* place = nullptr;
+    for (Range& range : ranges) {
+        const std::size_t taken = range.bytes.load(std::memory_order_relaxed);
+        if (taken == bytes && range.start.load(std::memory_order_relaxed) == start) {
+            range.noted = true;
+            return;
+        }
+        if (taken == 0 && place == nullptr) place = &range;
+    }
+    if (place == nullptr) return;
+    // Release, all three: a reader who sees one of them sees what was stored before it, down to the zero: (1).
+    place->start.store(start, std::memory_order_release);
+    place->what.store(what, std::memory_order_release);
+    place->noted = true;
+    place->bytes.store(bytes, std::memory_order_release);
+    const auto next = static_cast<std::size_t>(place - ranges) + 1;
+    if (next > used.load(std::memory_order_relaxed)) used.store(next, std::memory_order_release);
+}
+
+}  // namespace
+
+InnerCode inner_code_at(const void* address) {
+    const auto at = reinterpret_cast<std::uintptr_t>(address);
+    InnerCode narrowest = InnerCode::none;
+    const std::size_t n = used.load(std::memory_order_acquire);  // pairs with the release in note_range
+    for (std::size_t i = 0; i < n; ++i) {
+        const Range& range = ranges[i];
+        // Acquire, all: pair with the stores in note_range, so that the second look at `bytes` is at least as new as
+        // the rest: (1).
+        std::size_t bytes = range.bytes.load(std::memory_order_acquire);
+        while (bytes != 0) {
+            const bool inside = at - range.start.load(std::memory_order_acquire) < bytes;
+            const InnerCode what = range.what.load(std::memory_order_acquire);
+            const std::size_t again = range.bytes.load(std::memory_order_acquire);
+            if (again == bytes) {
+                if (inside && what > narrowest) narrowest = what;
+                break;
+            }
+            bytes = again;
+        }
+    }
+    return narrowest;
+}
+
+// Acquire pairs with the release in end_noting: who sees the new generation sees the new ranges.
+std::uint32_t inner_code_generation() {
+    return generation.load(std::memory_order_acquire);
+}
+
+InnerCode inner_code_named(const char* path) {
+    const char* slash = strrchr(path, '/');
+    const char* name = slash != nullptr ? slash + 1 : path;
+    auto starts_with = [name](const char* prefix) { return strncmp(name, prefix, strlen(prefix)) == 0; };
+    if (starts_with("libunwind") || starts_with("libgcc_s.so")) return InnerCode::unwinder;
+    if (starts_with("libc.so") || starts_with("ld-linux")) return InnerCode::libc;
+    return InnerCode::none;
+}
+
+void note_inner_code(const dl_phdr_info& object, InnerCode what) {
+    for (unsigned i = 0; i < object.dlpi_phnum; ++i) {
+        const ElfW(Phdr)& header = object.dlpi_phdr[i];
+        if (header.p_type != PT_LOAD || (header.p_flags & PF_X) == 0) continue;
+        note_range(object.dlpi_addr + header.p_vaddr, header.p_memsz, what);
+    }
+    if (what != InnerCode::unwinder) return;
+    for (const char* name : throwing_names) {
+        const DynamicSymbol function = find_dynamic_symbol(object, name);
+        note_range(function.start, function.bytes, InnerCode::throwing);
+    }
+}
+
+void begin_noting() {
+    // The allocator is never unloaded, and only start-up can tell which object it is.
+    for (Range& range : ranges) range.noted = range.what.load(std::memory_order_relaxed) == InnerCode::allocator;
+}
+
+void end_noting() {
+    for (Range& range : ranges) {
+        if (!range.noted) range.bytes.store(0, std::memory_order_release);
+    }
+    generation.fetch_add(1, std::memory_order_release);
+}
+
+}  // namespace unknot

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// A snapshot of the loaded objects, for walks from inside the allocator that find the loader lock busy: copies of every
+// dl_phdr_info, of the program headers and of the names, so that reading it touches no memory of the loader.
+//
+// Thread safety: one writer at a time (it holds the loader's write lock), any number of readers, in signal handlers
+// and in the child of a fork too. A few fixed slots, so memory is bounded however often libraries come and go.
+// (1) `current` names the only slot that new readers use. The writer fills another slot, one that nobody reads, and
+//     then makes it current.
+// (2) A reader enters a slot (readers + 1) and then looks whether it is still current; if not it leaves and starts
+//     again. The writer looks for readers only after it has made another slot current. Both orders are seq_cst, so one
+//     of the two sees the other: no slot is filled while it is read.
+// (3) A slot whose reader never came back (its callback jumped out) is not used again. With no slot left the snapshot
+//     grows old; it never breaks.
+//
+// What an unwinder does with an entry that has been unloaded since: it looks for the object around a return address of
+// its own stack. Code that stands on a live stack is loaded (or the program is broken without us), so the entry that
+// matches is either that object itself, mapped, or an older one whose place it took over. Against the second, a walk of
+// an outdated snapshot leaves out every entry whose program headers are no longer at their old place. What is left is
+// an unwinder that has lost its way, asks about a word that is no return address, and hits a library which goes away
+// between our look and its own: libunwind's own cache of such answers takes the same chance in every process.
+//
+// Each new snapshot also tells inner_code which unwinders are loaded now.
+#pragma once
+
+#include <link.h>
+
+#include "shim/allocator/real_allocator.h"
+#include "shim/system/platform.h"
+
+namespace [[gnu::visibility("hidden")]] unknot {
+
+// The loader's own counters (struct rtld_global): _dl_load_adds, and _ns_nloaded of the first namespace. Together they
+// name one list of objects: what is unloaded lowers the second, what is loaded raises the first.
+struct LoaderVersion {
+    const std::uint64_t* adds = nullptr;
+    const std::uint32_t* loaded = nullptr;
+};
+extern constinit LoaderVersion loader_version;
+
+// Finds the counters, by value: while they match the snapshot's, it is exact. Where they are not found the snapshot
+// counts as outdated always.
+void find_version_words();
+
+// Takes a new snapshot if the loaded objects have changed since the last one. Walks for real, so it may wait for the
+// loader lock: not inside the allocator, unless this thread owns the lock already.
+void refresh_snapshot();
+
+bool has_snapshot();
+
+// Have the loaded objects stayed the same since the snapshot was taken? Lock-free.
+bool snapshot_is_current();
+
+// Walks the snapshot as dl_iterate_phdr walks the objects; false: there is none. `size` in the callback is that of the
+// structure before glibc 2.4, without the counters: libgcc's unwinder then leaves its cache alone, which is safe only
+// under the loader lock (unwind-dw2-fde-dip.c, "check_cache && size >= sizeof (struct ext_dl_phdr_info)").
+// dlpi_tls_data is NULL: it would be another thread's.
+bool walk_snapshot(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data, int& result);
+
+// In the child of a fork: the readers of the other threads are gone, and so is the writer.
+void forget_other_readers();
+
+}  // namespace unknot

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is read of a libc's inside, in one place: glibc's, and for every other libc the neutral answer. Nothing of the
+// program's may be relied on here.
+//
+// On musl nothing has to be protected (musl 1.2, ldso/dynlink.c): dl_iterate_phdr holds no lock while it calls back,
+// and the loader allocates with libc's own malloc, past every interposer. So both edges are missing, and the shim
+// passes through whatever the allocator is.
+#pragma once
+
+#include <dlfcn.h>
+#include <link.h>
+#include <pthread.h>
+
+#include <cstddef>
+
+#include "shim/system/platform.h"
+
+#if defined(__GLIBC__)
+#include <gnu/libc-version.h>
+#endif
+
+namespace unknot {
+
+#if defined(__GLIBC__)
+
+inline constexpr bool knows_loader = true;
+
+// "2.36"
+inline const char* libc_version() {
+    return gnu_get_libc_version();
+}
+// A function that every program has from libc itself.
+inline const void* inside_libc() {
+    return reinterpret_cast<const void*>(&gnu_get_libc_version);
+}
+
+// What the loader knows of the symbol that begins at `address`; nullptr: nothing.
+inline const ElfW(Sym) * symbol_at(const void* address, Dl_info& about) {
+    void* entry = nullptr;
+    if (dladdr1(address, &about, &entry, RTLD_DL_SYMENT) == 0) return nullptr;
+    return static_cast<const ElfW(Sym)*>(entry);
+}
+
+inline const link_map* first_loaded() {
+    return _r_debug.r_map;
+}
+
+// The inside of a recursive mutex, which the loader's locks are. The fields stand in the installed headers
+// (bits/struct_mutex.h) because the static initialisers need them: glibc can not change them without breaking every
+// compiled program.
+inline pthread_mutex_t recursive_mutex() {
+    return PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+}
+inline bool is_recursive(const pthread_mutex_t& mutex) {
+    return mutex.__data.__kind == PTHREAD_MUTEX_RECURSIVE_NP;
+}
+inline int& owner_of(pthread_mutex_t& mutex) {
+    return mutex.__data.__owner;
+}
+inline const int& owner_of(const pthread_mutex_t& mutex) {
+    return mutex.__data.__owner;
+}
+inline bool is_locked(const pthread_mutex_t& mutex) {
+    return mutex.__data.__lock != 0;
+}
+inline bool is_locked_once(const pthread_mutex_t& mutex) {
+    return is_locked(mutex) && mutex.__data.__count == 1 && mutex.__data.__nusers == 1;
+}
+
+// This thread's id as the loader's mutexes spell it. glibc stores the id cached in its thread descriptor, which is not
+// always what gettid says (in a vfork child it is the parent's); a mutex of our own gets the same word.
+inline int id_in_mutexes() {
+    pthread_mutex_t mutex = recursive_mutex();
+    pthread_mutex_lock(&mutex);
+    const int id = owner_of(mutex);
+    pthread_mutex_unlock(&mutex);
+    return id;
+}
+
+#else
+
+inline constexpr bool knows_loader = false;
+
+inline const char* libc_version() {
+    return "";
+}
+inline const void* inside_libc() {
+    return reinterpret_cast<const void*>(&dlsym);
+}
+inline const ElfW(Sym) * symbol_at(const void* address, Dl_info& about) {
+    dladdr(address, &about);
+    return nullptr;
+}
+inline const link_map* first_loaded() {
+    return nullptr;
+}
+
+// Nobody asks these for an answer where the loader is not known: there is no mutex to ask about.
+inline pthread_mutex_t recursive_mutex() {
+    return PTHREAD_MUTEX_INITIALIZER;
+}
+inline bool is_recursive(const pthread_mutex_t&) {
+    return false;
+}
+inline int& owner_of(pthread_mutex_t& mutex) {
+    return *reinterpret_cast<int*>(&mutex);
+}
+inline const int& owner_of(const pthread_mutex_t& mutex) {
+    return *reinterpret_cast<const int*>(&mutex);
+}
+inline bool is_locked(const pthread_mutex_t&) {
+    return false;
+}
+inline bool is_locked_once(const pthread_mutex_t&) {
+    return false;
+}
+inline int id_in_mutexes() {
+    return static_cast<int>(raw::call(SYS_gettid));
+}
+
+#endif
+
+// libc itself as a walk shows it, from its ELF header; dlpi_phdr is nullptr where it was not found. Allocates nothing.
+inline dl_phdr_info libc_object() {
+    dl_phdr_info object{};
+    Dl_info about{};
+    if (dladdr(inside_libc(), &about) == 0) return object;
+    const auto* header = static_cast<const ElfW(Ehdr)*>(about.dli_fbase);
+    object.dlpi_addr = reinterpret_cast<std::uintptr_t>(header);
+    object.dlpi_phdr = reinterpret_cast<const ElfW(Phdr)*>(object.dlpi_addr + header->e_phoff);
+    object.dlpi_phnum = header->e_phnum;
+    return object;
+}
+
+}  // namespace unknot
