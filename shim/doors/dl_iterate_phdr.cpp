@@ -7,7 +7,10 @@
 // own word, and the write lock is handed over to libc's walk before the program's callback runs for the first time.
 #include <link.h>
 
-#include "shim/doors/slow_path.h"
+#include "shim/allocator/real_allocator.h"
+#include "shim/doors/averted.h"
+#include "shim/doors/counting.h"
+#include "shim/doors/enter.h"
 #include "shim/loader/inner_code.h"
 #include "shim/loader/loaded_objects.h"
 #include "shim/loader/loader_lock.h"
@@ -72,7 +75,7 @@ void learn_plain_walk(ThreadState& thread, const void* caller) {
 // it is there, and then the snapshot is outdated for the length of this walk, as after every look of ours.
 bool is_plain_walk(const ThreadState& thread, const void* caller) {
     const PlainWalk& plain = thread.plain_walk;
-    return plain.caller == caller && contended.load(std::memory_order_relaxed) != thread.id &&
+    return plain.caller == caller && !is_contended(thread) &&
            __atomic_load_n(loader_version.adds, __ATOMIC_RELAXED) == plain.adds &&
            __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED) == plain.loaded;
 }

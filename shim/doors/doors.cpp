@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/doors/doors.h"
 
+#include "shim/doors/enter.h"
 #include "shim/log/report.h"
 
 namespace unknot {

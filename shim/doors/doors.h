@@ -4,7 +4,8 @@
 // loader says so at start. A change of Doors, or of the structs it names, is a new version.
 #pragma once
 
-#include "shim/doors/slow_path.h"
+#include "shim/doors/divert.h"
+#include "shim/loader/thread_state.h"
 
 namespace unknot {
 

@@ -2,8 +2,8 @@
 // The hot path, generated: one question, one tail call. Nothing else may stand here.
 // Budget (x86_64, checked by a test): allocations 7 instructions, deallocations 11, no stack, no call.
 #include "shim/allocator/real_allocator.h"
+#include "shim/doors/enter.h"
 #include "shim/doors/slow_entry_points.h"
-#include "shim/doors/slow_path.h"
 #include "shim/system/platform.h"
 
 namespace unknot {

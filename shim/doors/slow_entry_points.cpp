@@ -5,7 +5,8 @@
 #include <errno.h>
 
 #include "shim/allocator/real_allocator.h"
-#include "shim/doors/slow_path.h"
+#include "shim/doors/divert.h"
+#include "shim/doors/enter.h"
 #include "shim/system/sizes.h"
 
 namespace unknot {

@@ -4,7 +4,7 @@
 
 #include "shim/allocator/cxx_runtime.h"
 #include "shim/allocator/real_allocator.h"
-#include "shim/doors/slow_path.h"
+#include "shim/doors/enter.h"
 #include "shim/loader/identity.h"
 #include "shim/loader/loaded_objects.h"
 #include "shim/loader/loader_lock.h"

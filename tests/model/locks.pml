@@ -3,7 +3,7 @@
 // loaded objects and allocate, free and take X in their callbacks; two threads allocate while they own X, and their
 // allocator unwinds inside malloc. A state from which nobody can go on is a deadlock; spin looks at every state.
 //
-// RULE_1 (shim/doors/slow_path.cpp: divert, defer, drain): a thread that owns L never enters the allocator.
+// RULE_1 (shim/doors: divert, defer): a thread that owns L never enters the allocator.
 // RULE_2 (shim/doors/dl_iterate_phdr.cpp: snapshot): a thread inside the allocator never waits for L.
 // LOCK3: the application's lock takes part. Without it the deadlock has two locks, with it three.
 

@@ -44,7 +44,7 @@ extern "C" void* calloc(std::size_t count, std::size_t size) {
 namespace unknot {
 namespace {
 
-// As slow_path's guard does for a thread that it meets for the first time.
+// As the guard of shim/doors/enter.cpp does for a thread that it meets for the first time.
 bool owns_here() {
     thread_state.id = id_in_mutexes();
     return owns_loader_lock(thread_state);

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// What threads count by themselves and give to the statistics now and then: a storm of walks or of diverted blocks
+// would fight for the counters' lines.
+#pragma once
+
+#include "shim/doors/enter.h"
+#include "shim/log/stats.h"
+
+namespace unknot {
+
+inline constexpr std::uint32_t walks_per_publication = 256;
+
+inline void publish_walks(ThreadState& thread) {
+    if (thread.unpublished_walks != 0) count(unknot_stats.walks, thread.unpublished_walks);
+    thread.unpublished_walks = 0;
+}
+
+// Between walks nobody waits for exact sums; inside a walk they are published at its end.
+inline void publish_blocks(ThreadState& thread) {
+    if (thread.walks == 0) arena.publish(thread.cursor);
+}
+
+}  // namespace unknot

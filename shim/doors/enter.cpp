@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/doors/enter.h"
+
+#include "shim/allocator/real_allocator.h"
+#include "shim/doors/averted.h"
+#include "shim/doors/counting.h"
+#include "shim/doors/defer.h"
+#include "shim/doors/keep_errno.h"
+#include "shim/loader/fork_handlers.h"
+#include "shim/loader/loader_lock.h"
+#include "shim/log/log_output.h"
+
+namespace unknot {
+
+constinit Arena arena{unknot_stats};
+constinit Settings settings;
+constinit bool realloc_zero_frees = true;
+
+namespace {
+
+// Relaxed, everywhere: it says "yes" once, and a thread that still sees "no" goes the slow way once more.
+constinit std::atomic<bool> hot_path_open{false};
+
+// What this thread compares its id with while nothing special is going on.
+const int* quiet_word() {
+    const bool watching = settings.mode == Mode::protect || settings.mode == Mode::observe;
+    return watching ? loader_locks.load_owner : &nobody;
+}
+
+}  // namespace
+
+ThreadState& enter() {
+    ThreadState& thread = thread_state;
+    ++thread.slow_calls;
+    if (__builtin_expect(thread.id == nobody, 0)) {
+        KeepErrno keep;
+        thread.id = id_in_mutexes();
+        thread.watched = &thread.id;
+    }
+    if (__builtin_expect(!is_resolved() && !thread.resolving, 0)) {
+        KeepErrno keep;
+        thread.resolving = true;
+        log_output::remember_stderr();  // before any constructor can have opened a file
+        register_fork_handlers();
+        resolve_real_allocator();
+        thread.resolving = false;
+    }
+    if (__builtin_expect(loader_locks.probe == Probe::none, 0)) confirm_load_lock(thread);
+    return thread;
+}
+
+void settle(ThreadState& thread, const void* caller) {
+    if (thread.drain == Drain::at_once || (thread.drain == Drain::careful && !is_inner_code(caller))) {
+        KeepErrno keep;
+        drain(thread);
+    }
+    if (thread.walks != 0) return;
+    forget_walk(thread);
+    if (thread.drain == Drain::nothing && hot_path_open.load(std::memory_order_relaxed)) {
+        thread.watched = quiet_word();
+    }
+}
+
+const RealAllocator& ask_real() {
+    enter();
+    return real_allocator;
+}
+
+void begin_walk(ThreadState& thread, const void* frame, InnerCode caller) {
+    if (++thread.unpublished_walks == walks_per_publication) publish_walks(thread);
+    if (thread.walks == 0 && !owns_write_lock(thread)) forget_walk(thread);
+    if (thread.walks++ == 0) {
+        thread.outermost_walk = frame;
+        thread.walk_by_inner_code = caller != InnerCode::none;
+    }
+    thread.watched = &thread.id;
+}
+
+void end_walk(ThreadState& thread) {
+    // Already 0 if a slow call found in between that the lock had been let go.
+    if (thread.walks != 0) --thread.walks;
+    if (thread.walks != 0) return;
+    arena.publish(thread.cursor);
+    // A plain walk of ours is still going on further up.
+    if (loader_locks.probe == Probe::owner_words && owns_write_lock(thread)) return;
+    forget_walk(thread);
+    if (thread.drain != Drain::nothing && !thread.walk_by_inner_code && !owns_loader_lock(thread)) {
+        KeepErrno keep;
+        drain(thread);
+    }
+    if (thread.drain == Drain::nothing && hot_path_open.load(std::memory_order_relaxed)) thread.watched = quiet_word();
+}
+
+void open_hot_path() {
+    hot_path_open.store(true, std::memory_order_relaxed);
+    ThreadState& thread = enter();
+    if (thread.drain == Drain::nothing && thread.walks == 0) thread.watched = quiet_word();
+}
+
+void thread_ends(void* state) {
+    ThreadState& thread = *static_cast<ThreadState*>(state);
+    thread.has_exit_hook = false;  // what comes after us arms it again
+    if (thread.drain != Drain::nothing && !owns_loader_lock(thread)) drain(thread);
+    publish_walks(thread);
+    arena.retire(thread.cursor);
+    arena.publish(thread.cursor);
+}
+
+}  // namespace unknot
