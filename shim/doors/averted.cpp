@@ -31,7 +31,6 @@ void forget_walk(const ThreadState& thread) {
 void note_diverting(ThreadState& thread) {
     if (!owns_write_lock(thread)) return;
     thread.plain_walk.caller = nullptr;
-    thread.watched = &thread.id;  // whatever holds the lock here: the first call after it forgets
     diverting.store(thread.id, std::memory_order_relaxed);
     clear_contention(thread, &unknot_stats.averted);
 }

@@ -192,7 +192,7 @@ extern "C" UNKNOT_EXPORT int dl_iterate_phdr(Callback callback, void* data) {
         return dl_iterate_phdr_slow(callback, data);
     }
     ++thread.unpublished_walks;
-    thread.watched = &thread.id;
+    always_go_slow(thread);
     return real_allocator.dl_iterate_phdr(callback, data);
 }
 
