@@ -44,6 +44,11 @@ inline const ElfW(Sym) * symbol_at(const void* address, Dl_info& about) {
 inline const link_map* first_loaded() {
     return _r_debug.r_map;
 }
+// False from before the first unmapping until after the last unlinking of a dlclose, and while dlopen maps and links
+// (glibc, elf/dl-close.c and dl-open.c, all versions; a debugger relies on it).
+inline bool list_is_consistent() {
+    return __atomic_load_n(&_r_debug.r_state, __ATOMIC_RELAXED) == r_debug::RT_CONSISTENT;
+}
 
 // The inside of a recursive mutex, which the loader's locks are. The fields stand in the installed headers
 // (bits/struct_mutex.h) because the static initialisers need them: glibc can not change them without breaking every
@@ -93,6 +98,9 @@ inline const ElfW(Sym) * symbol_at(const void* address, Dl_info& about) {
 }
 inline const link_map* first_loaded() {
     return nullptr;
+}
+inline bool list_is_consistent() {
+    return true;
 }
 
 // Nobody asks these for an answer where the loader is not known: there is no mutex to ask about.
