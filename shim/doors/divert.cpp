@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "shim/allocator/cxx_runtime.h"
+#include "shim/allocator/open_questions.h"
 #include "shim/allocator/real_allocator.h"
 #include "shim/doors/averted.h"
 #include "shim/doors/counting.h"
@@ -186,7 +187,7 @@ Served divert_reallocation(Reallocation what, const void* caller) {
     if (!owns) settle(thread, caller);
     if (!ours && way != Route::arena) return {false, nullptr};
 
-    if (request.size == 0 && realloc_zero_frees) {
+    if (request.size == 0 && realloc_zero_frees()) {
         divert_deallocation({.pointer = what.pointer, .row = DeallocationRow::free}, caller);
         return {true, nullptr};
     }

@@ -91,12 +91,12 @@ const char* calibrate(WalkFunction walk) {
     return failure;
 }
 
-void confirm_load_lock(const ThreadState& thread) {
+bool confirm_load_lock(const ThreadState& thread) {
     const pthread_mutex_t* candidate = calibration.load_lock;
-    if (candidate != nullptr && is_recursive(*candidate) && calibration.id != 0 && &thread == &thread_state &&
-        owner_of(*candidate) == calibration.id) {
-        calibration.confirmed = true;
-    }
+    const bool owned = candidate != nullptr && is_recursive(*candidate) && calibration.id != 0 &&
+                       thread.id == calibration.id && owner_of(*candidate) == calibration.id;
+    if (owned) calibration.confirmed = true;
+    return owned;
 }
 
 bool owns_write_lock(const ThreadState& thread) {
@@ -107,6 +107,7 @@ bool owns_write_lock(const ThreadState& thread) {
 bool owns_loader_lock(ThreadState& thread) {
     // Relaxed, both: only this thread stores this thread's id there.
     if (__atomic_load_n(loader_locks.load_owner, __ATOMIC_RELAXED) == thread.id) return true;
+    if (loader_locks.probe == Probe::none && confirm_load_lock(thread)) return true;
     if (loader_locks.probe == Probe::owner_words) {
         if (__atomic_load_n(loader_locks.write_owner, __ATOMIC_RELAXED) == thread.id) return true;
     } else if (thread.walks != 0) {
