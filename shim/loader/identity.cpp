@@ -10,6 +10,7 @@
 #include "shim/loader/thread_state.h"
 #include "shim/system/definitions.h"
 #include "shim/system/libc.h"
+#include "shim/system/libc_functions.h"
 #include "shim/system/text.h"
 
 namespace unknot {
@@ -119,12 +120,29 @@ void describe_unwinding(const link_map& allocator, const Object& object, Allocat
     }
 }
 
+// Written once, at start; read on slow paths.
+constinit bool libcs_blocks = false;
+struct Range {
+    std::uintptr_t start = 0;
+    std::size_t bytes = 0;
+};
+constinit Range loader_code;
+
 struct Walk {
     Object allocator{};  // the one whose malloc our calls go on to
 };
 
+void note_loader(const dl_phdr_info& loader) {
+    for (unsigned i = 0; i < loader.dlpi_phnum; ++i) {
+        const ElfW(Phdr)& header = loader.dlpi_phdr[i];
+        if (header.p_type != PT_LOAD || (header.p_flags & PF_X) == 0) continue;
+        loader_code = {.start = loader.dlpi_addr + header.p_vaddr, .bytes = header.p_memsz};
+    }
+}
+
 int look_at(dl_phdr_info* info, std::size_t, void* data) {
     const Object object{*info};
+    if (starts_with(base_name(info->dlpi_name), "ld-linux")) note_loader(*info);
     InnerCode what = inner_code_named(info->dlpi_name);
     if (object.contains(reinterpret_cast<const void*>(real_allocator.malloc))) {
         static_cast<Walk*>(data)->allocator = object;
@@ -153,6 +171,14 @@ bool is_sanitizer(const link_map& allocator) {
 
 }  // namespace
 
+bool hands_out_libcs_blocks() {
+    return libcs_blocks;
+}
+
+bool is_loader_code(const void* address) {
+    return reinterpret_cast<std::uintptr_t>(address) - loader_code.start < loader_code.bytes;
+}
+
 bool calls_arrive() {
     auto* program_free = reinterpret_cast<void (*)(void*)>(const_cast<void*>(first_definition("free").address));
     const std::uint32_t before = thread_state.slow_calls;
@@ -169,6 +195,8 @@ Identity identify_process(Mode asked) {
     const link_map* allocator = next_definition("malloc").object;
     if (allocator == nullptr) return identity;
     describe(*allocator, seen);
+    // One that passes on what libc gives it (heaptrack's, libmemusage.so) has no malloc_usable_size of its own.
+    libcs_blocks = seen.is_libc || definition_in(*allocator, "malloc_usable_size").address == nullptr;
     if (identity.position == Position::on_path && is_sanitizer(*allocator)) {
         identity.position = Position::beside_sanitizer;
         copy_text(identity.malloc_owner, file_name(*allocator));
@@ -178,7 +206,7 @@ Identity identify_process(Mode asked) {
     seen.unwind_backtrace_is_libunwind =
         backtrace.object != nullptr && starts_with(file_name(*backtrace.object), "libunwind");
     Walk walk;
-    real_allocator.dl_iterate_phdr(look_at, &walk);
+    past_wrappers("dl_iterate_phdr", real_allocator.dl_iterate_phdr)(look_at, &walk);
     if (walk.allocator.about.dlpi_phdr != nullptr) describe_unwinding(*allocator, walk.allocator, seen);
     return identity;
 }

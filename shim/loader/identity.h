@@ -25,6 +25,11 @@ struct Identity {
 // of inner_code.h on the way, and asks jemalloc for a setting.
 Identity identify_process(Mode asked);
 
+// Does the allocator, as far as identify_process could see, hand out blocks that libc's own free takes?
+bool hands_out_libcs_blocks();
+// Is this the code of ld.so?
+bool is_loader_code(const void* address);
+
 // Does a call of the program's free arrive here? Before the hot path opens.
 bool calls_arrive();
 
