@@ -8,6 +8,7 @@
 #include "shim/allocator/stand_ins.h"
 #include "shim/system/definitions.h"
 #include "shim/system/libc.h"
+#include "shim/system/libc_functions.h"
 
 namespace unknot {
 
@@ -71,9 +72,9 @@ class LookUp {
     }
 
     void walk(decltype(RealAllocator::dl_iterate_phdr)& slot) const {
-        Definition found = next_definition("dl_iterate_phdr");
-        if (found.address == nullptr && libc_ != nullptr) found = definition_in(*libc_, "dl_iterate_phdr");
-        fill(slot, found.address != nullptr ? found.address : address(&stand_in::dl_iterate_phdr));
+        const void* found = next_definition("dl_iterate_phdr").address;
+        if (found == nullptr) found = libc_function("dl_iterate_phdr");
+        fill(slot, found != nullptr ? found : address(&stand_in::dl_iterate_phdr));
     }
 
     // malloc_usable_size belongs to the allocator that malloc belongs to. (heaptrack's preload has none of its own, and

@@ -88,14 +88,17 @@ void begin_watching(const Identity& identity) {
     find_object_finder();
     find_cxx_runtime();
     ask_open_questions(identify(identity.evidence));
-    prepare_exit_hook(thread_ends);
-    if (const char* failure = calibrate(real_allocator.dl_iterate_phdr)) report::calibration_failed(failure);
+    const WalkFunction walk = past_wrappers("dl_iterate_phdr", real_allocator.dl_iterate_phdr);
+    if (const char* failure = calibrate(walk)) report::calibration_failed(failure);
     watch_forks();
     if (settings.mode == Mode::protect && settings.walk == WalkMode::nonblocking) {
         find_version_words();
         refresh_snapshot();
         if (!has_snapshot()) report::no_snapshot();
     }
+    settle(enter(), nullptr);  // what all this has put off is not the program's
+    // From here on: a key that the shim needs for itself alone might be the one that the program misses.
+    prepare_exit_hook(thread_ends);
 }
 
 void introduce(const Identity& identity) {

@@ -24,19 +24,10 @@ struct alignas(largest_page) Functions {
 };
 constinit Functions functions;
 
-// Before glibc 2.34 libc's own mutex functions are stubs until libpthread has run (nptl/forward.c): libpthread's first.
 template <class Function>
 void find(Function& slot, const char* name) {
-    for (const char* file : {"libpthread.so", "libc.so"}) {
-        for (const link_map* object = first_loaded(); object != nullptr; object = object->l_next) {
-            if (!starts_with(file_name(*object), file)) continue;
-            const DynamicSymbol found = find_dynamic_symbol(object->l_addr, object->l_ld, name);
-            if (found.start == 0 || found.is_indirect) continue;
-            // Relaxed: whoever comes at the same time stores the same value.
-            __atomic_store_n(&slot, reinterpret_cast<Function>(found.start), __ATOMIC_RELAXED);
-            return;
-        }
-    }
+    // Relaxed: whoever comes at the same time stores the same value.
+    __atomic_store_n(&slot, reinterpret_cast<Function>(const_cast<void*>(libc_function(name))), __ATOMIC_RELAXED);
 }
 
 template <class Function>
@@ -46,6 +37,18 @@ Function or_else(const Function& slot, Function interposed) {
 }
 
 }  // namespace
+
+// Before glibc 2.34 libc's own mutex functions are stubs until libpthread has run (nptl/forward.c): libpthread's first.
+const void* libc_function(const char* name) {
+    for (const char* file : {"libpthread.so", "libdl.so", "libc.so"}) {
+        for (const link_map* object = first_loaded(); object != nullptr; object = object->l_next) {
+            if (!starts_with(file_name(*object), file)) continue;
+            const DynamicSymbol found = find_dynamic_symbol(object->l_addr, object->l_ld, name);
+            if (found.start != 0 && !found.is_indirect) return reinterpret_cast<const void*>(found.start);
+        }
+    }
+    return nullptr;
+}
 
 void find_libc_functions() {
     // The last one found says that all are.

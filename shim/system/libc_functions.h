@@ -8,7 +8,17 @@
 
 namespace [[gnu::visibility("hidden")]] unknot {
 
-// Finds them, once; needs no lock and calls nobody. Until then, and where libc is not known, a call takes the way that
+// Where libc (before glibc 2.34 libpthread or libdl) has it; nullptr: it has no such function, or libc is not known.
+const void* libc_function(const char* name);
+
+// The same, or else what the program's own calls reach. At start a wrapper may be there whose constructor has not run.
+template <class Function>
+Function* past_wrappers(const char* name, Function* interposed) {
+    const void* found = libc_function(name);
+    return found != nullptr ? reinterpret_cast<Function*>(const_cast<void*>(found)) : interposed;
+}
+
+// Finds the following, once; needs no lock and calls nobody. Until then, and where libc is not known, a call takes the way that
 // the program's own calls take.
 void find_libc_functions();
 // From now on they cannot be changed, if the kernel grants it.
