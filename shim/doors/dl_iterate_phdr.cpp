@@ -11,6 +11,7 @@
 #include "shim/doors/averted.h"
 #include "shim/doors/counting.h"
 #include "shim/doors/enter.h"
+#include "shim/loader/fork_handlers.h"
 #include "shim/loader/inner_code.h"
 #include "shim/loader/loaded_objects.h"
 #include "shim/loader/loader_lock.h"
@@ -72,11 +73,17 @@ void learn_plain_walk(ThreadState& thread, const void* caller) {
     plain.caller = caller;
 }
 
+// Nobody waits for this thread's walks, and this is no child of a fork that is still to be repaired.
+bool nothing_to_notice() {
+    return cleared_in_children.load(std::memory_order_relaxed)->contended.load(std::memory_order_relaxed) ==
+           ClearedInChildren::uncontended;
+}
+
 // Relaxed: they change under the loader's write lock. Whoever does not own it gets an answer that may be old as soon as
 // it is there, and then the snapshot is outdated for the length of this walk, as after every look of ours.
 bool is_plain_walk(const ThreadState& thread, const void* caller) {
     const PlainWalk& plain = thread.plain_walk;
-    return plain.caller == caller && !is_contended(thread) &&
+    return plain.caller == caller && nothing_to_notice() &&
            __atomic_load_n(loader_version.adds, __ATOMIC_RELAXED) == plain.adds &&
            __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED) == plain.loaded;
 }
@@ -191,7 +198,8 @@ extern "C" UNKNOT_EXPORT int dl_iterate_phdr(Callback callback, void* data) {
         return dl_iterate_phdr_slow(callback, data);
     }
     ++thread.unpublished_walks;
-    always_go_slow(thread);
+    // As always_go_slow: a thread with a plain walk has its own id in slow_at.
+    thread.watched = &thread.id;
     return real_allocator.dl_iterate_phdr(callback, data);
 }
 

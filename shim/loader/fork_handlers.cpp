@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/loader/fork_handlers.h"
 
-#include <link.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -17,8 +16,7 @@ namespace {
 constexpr int edit_attempts = 1000;
 constexpr long attempt_ns = 20'000;
 
-constinit const std::atomic<int> always_the_same{1};
-constinit std::atomic<int>* wiped_in_children = nullptr;
+constinit ClearedInChildren never_cleared;
 constinit std::atomic<bool> doubt{false};
 
 // The loader edits its list only while it owns the load lock too; a walk owns the write lock alone.
@@ -81,7 +79,7 @@ void repair(ThreadState& thread, Forker forker) {
     repair_write_lock(old_id, new_id, forker, thread.walks != 0);
     // RT_CONSISTENT between edits; from before the first unmapping until after the last unlinking it says RT_DELETE,
     // and RT_ADD while objects are mapped and linked (glibc, elf/dl-close.c and dl-open.c, all versions).
-    if (loader_locks.write_lock != nullptr && _r_debug.r_state != r_debug::RT_CONSISTENT) {
+    if (loader_locks.write_lock != nullptr && !list_is_consistent()) {
         doubt.store(true, std::memory_order_relaxed);  // Relaxed: read by this process, where nobody else writes it.
     }
     forget_other_readers();
@@ -91,7 +89,11 @@ void repair(ThreadState& thread, Forker forker) {
 // Says "I" once in each child.
 bool claim() {
     // Relaxed: the one that comes second would find everything as it is, or as it is becoming.
-    return wiped_in_children == nullptr || wiped_in_children->exchange(1, std::memory_order_relaxed) == 0;
+    ClearedInChildren* words = cleared_in_children.load(std::memory_order_relaxed);
+    if (words == &never_cleared) return true;
+    if (words->known.exchange(1, std::memory_order_relaxed) != 0) return false;
+    words->contended.store(ClearedInChildren::uncontended, std::memory_order_relaxed);
+    return true;
 }
 
 void after_fork_in_child() {
@@ -100,14 +102,15 @@ void after_fork_in_child() {
 
 }  // namespace
 
-constinit std::atomic<const std::atomic<int>*> same_process{&always_the_same};
+constinit std::atomic<ClearedInChildren*> cleared_in_children{&never_cleared};
 
 void watch_forks() {
     void* page = raw::reserve(page_multiple);
     if (page != nullptr && raw::commit(page, page_multiple) && raw::wipe_on_fork(page, page_multiple)) {
-        wiped_in_children = static_cast<std::atomic<int>*>(page);
-        wiped_in_children->store(1, std::memory_order_relaxed);
-        same_process.store(wiped_in_children, std::memory_order_relaxed);
+        auto* words = static_cast<ClearedInChildren*>(page);
+        words->known.store(1, std::memory_order_relaxed);
+        words->contended.store(ClearedInChildren::uncontended, std::memory_order_relaxed);
+        cleared_in_children.store(words, std::memory_order_relaxed);
     } else if (page != nullptr) {
         raw::release(page, page_multiple);
     }

@@ -13,15 +13,25 @@
 
 namespace [[gnu::visibility("hidden")]] unknot {
 
-// Watching modes only, once, when the locks are known. Handlers run before others' handlers in a child that were
-// registered later. What asks for no handlers (_Fork, clone), and what other handlers do before ours, is noticed by a
-// word that the kernel clears in every child (MADV_WIPEONFORK, Linux 4.14); on an older kernel by nobody.
+// Words that the kernel clears in every child (MADV_WIPEONFORK, Linux 4.14), in a page of their own. On an older kernel
+// nobody clears them, and a child without handlers is not noticed.
+struct ClearedInChildren {
+    // The last owner of the write lock whom an allocator's walk would have waited for (doors/averted.h). Here, so that
+    // a plain walk asks both questions with one look: nobody has been contended with, and this is no child.
+    std::atomic<int> contended{uncontended};
+    std::atomic<int> known{1};  // 0: a child that has not been repaired
+    static constexpr int uncontended = -1;
+};
+// Relaxed, here and for the words: set before there is anything to be seen in them, and any old value sends a walk the
+// slow way or is asked for again there.
+extern constinit std::atomic<ClearedInChildren*> cleared_in_children;
+
+// Watching modes only, once, when the locks are known. In a child our handler runs before those that were registered
+// later. What asks for no handlers (_Fork, clone), and what other handlers do before ours, is noticed by `known`.
 void watch_forks();
 
-// 0 in a child that has not been repaired. Relaxed: set before the first thread that could read another value.
-extern constinit std::atomic<const std::atomic<int>*> same_process;
 inline bool is_unknown_child() {
-    return same_process.load(std::memory_order_relaxed)->load(std::memory_order_relaxed) == 0;
+    return cleared_in_children.load(std::memory_order_relaxed)->known.load(std::memory_order_relaxed) == 0;
 }
 
 // Repairs this child: the write lock of a thread that is not here, this thread's id, the snapshot's readers.

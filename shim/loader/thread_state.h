@@ -26,7 +26,8 @@ struct WalkCaller {
 };
 
 // The last place in this thread's code whose walk allocated and freed nothing, under the list of loaded objects that
-// these counters name. Its next walk needs the mark in `watched` and nothing at its end.
+// these counters name. Its next walk needs the mark in `watched` and nothing at its end. While one is known, slow_at is
+// this thread's id.
 struct PlainWalk {
     const void* caller;  // nullptr: none is known
     std::uint64_t adds;
@@ -86,6 +87,7 @@ inline void go_slow_while_owned(ThreadState& thread, const int* owner) {
     thread.watched = owner;
 }
 inline void go_slow_when_free(ThreadState& thread, const int* owner) {
+    thread.plain_walk.caller = nullptr;  // such a walk changes `watched` alone
     thread.watched = owner;
     std::atomic_signal_fence(std::memory_order_seq_cst);
     thread.slow_at = nobody;

@@ -52,6 +52,11 @@ inline const link_map* object_of(const void* address) {
 inline const link_map* first_loaded() {
     return _r_debug.r_map;
 }
+// False from before the first unmapping until after the last unlinking of a dlclose, and while dlopen maps and links
+// (glibc, elf/dl-close.c and dl-open.c, all versions; a debugger relies on it).
+inline bool list_is_consistent() {
+    return __atomic_load_n(&_r_debug.r_state, __ATOMIC_RELAXED) == r_debug::RT_CONSISTENT;
+}
 
 // The environment as the loader hands it to constructors. getenv, of allocators too, knows nothing before libc's own
 // constructor has run, which sets this variable to that very value (csu/init-first.c): it is set here for whoever comes
@@ -116,6 +121,9 @@ inline const link_map* object_of(const void*) {
 // musl hands constructors nothing, and has set it before.
 inline char** environment(char**) {
     return environ;
+}
+inline bool list_is_consistent() {
+    return true;
 }
 
 // Nobody asks these for an answer where the loader is not known: there is no mutex to ask about.
