@@ -18,13 +18,23 @@ struct AllocationFacts {
     bool owns_loader_lock = false;
     bool nothing_to_forward_to = false;  // the real function is not known yet
     bool over_budget = false;            // its stretch has no room for this call (policy/stretch.h)
+    bool may_reach_libcs_free = false;   // see may_reach_libcs_free()
     Mode mode = Mode::protect;
 };
+
+// A library that was loaded with RTLD_DEEPBIND calls libc's own free, past every interposer, also for what libc (strdup,
+// getline) or another library has allocated for it through the interposer. Where the allocator hands out libc's blocks
+// that is right, and would be the end with a block of the arena. So there, under the load lock alone (rule 2 breaks its
+// cycles; libc's malloc asks for no lock of the loader), only what the loader allocates for itself is diverted.
+constexpr bool may_reach_libcs_free(bool allocator_hands_out_libcs_blocks, bool owns_write_lock, bool for_loader) {
+    return allocator_hands_out_libcs_blocks && !owns_write_lock && !for_loader;
+}
 
 // Rule 1: a thread that owns L never enters the allocator, within the budget of its stretch.
 constexpr Route route(const AllocationFacts& call) {
     if (call.nothing_to_forward_to) return Route::arena;
     if (!call.owns_loader_lock) return Route::real;
+    if (call.mode == Mode::protect && call.may_reach_libcs_free) return Route::real;
     if (call.mode == Mode::protect) return call.over_budget ? Route::over_budget : Route::arena;
     return call.mode == Mode::observe ? Route::observed : Route::real;
 }
@@ -53,6 +63,7 @@ static_assert(route(DeallocationFacts{.ours = true, .owns_loader_lock = true}) =
 static_assert(route(DeallocationFacts{.owns_loader_lock = true}) == Route::deferred);
 static_assert(route(AllocationFacts{.owns_loader_lock = true, .over_budget = true}) == Route::over_budget);
 static_assert(route(AllocationFacts{.nothing_to_forward_to = true, .over_budget = true}) == Route::arena);
+static_assert(route(AllocationFacts{.owns_loader_lock = true, .may_reach_libcs_free = true}) == Route::real);
 static_assert(route(DeallocationFacts{.ours = true, .mode = Mode::off}) == Route::arena);
 
 // What an allocation under a loader lock does when the arena has no room for it (UNKNOT_ARENA_FULL).

@@ -4,6 +4,9 @@
 #include <dlfcn.h>
 
 #include "shim/log/report.h"
+#include "shim/system/definitions.h"
+#include "shim/system/libc.h"
+#include "shim/system/text.h"
 
 namespace unknot {
 
@@ -20,6 +23,11 @@ struct CxxRuntime {
 };
 // Global libraries of the start are never unloaded, so these may be kept.
 constinit CxxRuntime at_start;
+
+template <class Function>
+void fill(Function*& function, const Definition& found) {
+    function = reinterpret_cast<Function*>(const_cast<void*>(found.address));
+}
 
 template <class Function>
 void look_up(Function*& function, void* handle, const char* symbol) {
@@ -66,8 +74,17 @@ Handler handler_of(const CxxRuntime& runtime) {
 
 }  // namespace
 
+// Without dlopen: one that succeeds before libc's constructor has run, in a process with an auditor, takes the main
+// thread's ctype tables away (seen with glibc 2.36, LD_AUDIT).
 void find_cxx_runtime() {
-    at_start = look_up(RTLD_DEFAULT);
+    fill(at_start.throw_bad_alloc, first_definition("_ZSt17__throw_bad_allocv"));
+    if (at_start.throw_bad_alloc == nullptr) return;
+    fill(at_start.get_new_handler, first_definition("_ZSt15get_new_handlerv"));
+    for (const link_map* object = first_loaded(); object != nullptr; object = object->l_next) {
+        if (!starts_with(file_name(*object), "libstdc++.so")) continue;
+        fill(at_start.new_nothrow, definition_in(*object, "_ZnwmRKSt9nothrow_t"));
+        fill(at_start.new_aligned_nothrow, definition_in(*object, "_ZnwmSt11align_val_tRKSt9nothrow_t"));
+    }
 }
 
 void run_new_handler_or_throw(std::size_t size, const void* caller) {

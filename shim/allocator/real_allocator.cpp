@@ -1,49 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/allocator/real_allocator.h"
 
-#include <dlfcn.h>
-#include <link.h>
-
 #include <atomic>
 #include <initializer_list>
 
 #include "policy/settings.h"
 #include "shim/allocator/stand_ins.h"
+#include "shim/system/definitions.h"
 #include "shim/system/libc.h"
+#include "shim/system/libc_functions.h"
 
 namespace unknot {
 
-constinit RealAllocator real_allocator{
-#define UNKNOT_ALLOCATION(id, ...) .id = stand_in::id,
-#define UNKNOT_ALLOCATION_INTO(id, ...) .id = stand_in::id,
-#define UNKNOT_REALLOCATION(id, ...) .id = stand_in::id,
-#define UNKNOT_DEALLOCATION(id, ...) .id = stand_in::id,
-#define UNKNOT_QUERY(id, ...) .id = stand_in::id,
-#include "shim/allocator/entry_points.inc"
-    .dl_iterate_phdr = stand_in::dl_iterate_phdr,
-};
+constinit RealAllocator real_allocator{};
+static_assert(alignof(RealAllocator) >= cache_line && sizeof(RealAllocator) % largest_page == 0);
 
 namespace {
 
 constinit std::atomic<bool> resolved{false};
-
-// libc's own range of addresses.
-struct LibcImage {
-    std::uintptr_t start = 0;
-    std::size_t bytes = 0;
-
-    static LibcImage find() {
-        const dl_phdr_info libc = libc_object();
-        LibcImage image{.start = libc.dlpi_addr};
-        for (unsigned i = 0; i < libc.dlpi_phnum; ++i) {
-            const ElfW(Phdr)& segment = libc.dlpi_phdr[i];
-            const std::size_t end = segment.p_vaddr + segment.p_memsz;
-            if (segment.p_type == PT_LOAD && end > image.bytes) image.bytes = end;
-        }
-        return image;
-    }
-    bool contains(const void* p) const { return reinterpret_cast<std::uintptr_t>(p) - start < bytes; }
-};
 
 template <class Function>
 void fill(Function*& slot, const void* function) {
@@ -64,66 +38,58 @@ bool is_primitive(const char* symbol) {
     return false;
 }
 
-// One filling of the table with what comes after the shim.
+// What comes before libunknot.so.
+Definition earlier_definition(const char* symbol) {
+    const link_map* self = own_object();
+    for (const link_map* object = first_loaded(); self != nullptr && object != self; object = object->l_next) {
+        const Definition found = definition_in(*object, symbol);
+        if (found.address != nullptr) return found;
+    }
+    return {};
+}
+
+// One filling of the table. Normally the shim comes first, and what comes next is the allocator. Where another malloc
+// comes before it, the program's calls go there. What then still comes here is either a call that the other one hands
+// down, meant for the next; or a call of a door that only the shim has, with blocks of the other one's making.
 class LookUp {
   public:
     // libc's function does where there is no better: for the primitives, and where the allocator is libc's.
     template <class Function>
-    void operator()(Function*& slot, Function*, const char* symbol) const {
-        void* found = dlsym(RTLD_NEXT, symbol);
-        if (found == nullptr) return;
-        if (libc_.contains(found) && !is_primitive(symbol) && !libc_.contains(address(real_allocator.malloc))) return;
-        fill(slot, found);
-    }
-
-    bool is_libcs(const void* function) const { return libc_.contains(function); }
-
-  private:
-    LibcImage libc_ = LibcImage::find();
-};
-
-// One filling of the table with what comes before it.
-class Adoption {
-  public:
-    template <class Function>
     void operator()(Function*& slot, Function* stand_in, const char* symbol) const {
-        const void* found = dlsym(RTLD_DEFAULT, symbol);
-        if (found != nullptr && is_defined_elsewhere(found)) return fill(slot, found);
-        // libc's function on blocks that are not libc's would be worse than a stand-in.
-        if (libc_.contains(address(slot)) && !is_primitive(symbol)) fill(slot, address(stand_in));
+        const Definition earlier = earlier_definition(symbol);
+        Definition found = next_definition(symbol);
+        if (found.address == nullptr && is_primitive(symbol)) found = earlier;
+        const link_map* whose = is_behind_ && earlier.address == nullptr ? program_ : next_;
+        const bool strange = found.object == libc_ && !is_primitive(symbol) && whose != libc_;
+        fill(slot, found.address == nullptr || strange ? address(stand_in) : found.address);
+    }
+
+    template <class Function>
+    void primitive(Function*& slot, Function* stand_in, const char* symbol) const {
+        const Definition earlier = is_behind_ ? earlier_definition(symbol) : Definition{};
+        const Definition found = earlier.address != nullptr ? earlier : next_definition(symbol);
+        fill(slot, found.address != nullptr ? found.address : address(stand_in));
+    }
+
+    void walk(decltype(RealAllocator::dl_iterate_phdr)& slot) const {
+        const void* found = next_definition("dl_iterate_phdr").address;
+        if (found == nullptr) found = libc_function("dl_iterate_phdr");
+        fill(slot, found != nullptr ? found : address(&stand_in::dl_iterate_phdr));
+    }
+
+    // malloc_usable_size belongs to the allocator that malloc belongs to. (heaptrack's preload has none of its own, and
+    // libc's answers rightly for its blocks; libmemusage.so has none either, and for its blocks libc's answer is noise.)
+    bool knows_block_sizes() const {
+        return (next_ == libc_) == (next_definition("malloc_usable_size").object == libc_);
     }
 
   private:
-    // The PLT of a position-dependent executable bears the names of functions that it only calls: one of those might
-    // lead back to us.
-    bool is_defined_elsewhere(const void* function) const {
-        Dl_info about{};
-        const ElfW(Sym)* entry = symbol_at(function, about);
-        return entry != nullptr && about.dli_fbase != own_base_ && entry->st_shndx != SHN_UNDEF;
-    }
-
-    static const void* own_base() {
-        Dl_info about{};
-        dladdr(&real_allocator, &about);
-        return about.dli_fbase;
-    }
-
-    const void* own_base_ = own_base();
-    LibcImage libc_ = LibcImage::find();
+    const link_map* libc_ = libc_object();
+    const link_map* next_ = next_definition("malloc").object;
+    const link_map* program_ = earlier_definition("malloc").object;
+    bool is_behind_ = program_ != nullptr;
 };
 
-template <class Step>
-void for_every_row(const Step& step) {
-#define UNKNOT_ALLOCATION(id, symbol, ...) step(real_allocator.id, &stand_in::id, symbol);
-#define UNKNOT_ALLOCATION_INTO(id, symbol) step(real_allocator.id, &stand_in::id, symbol);
-#define UNKNOT_REALLOCATION(id, symbol, ...) step(real_allocator.id, &stand_in::id, symbol);
-#define UNKNOT_DEALLOCATION(id, symbol, ...) step(real_allocator.id, &stand_in::id, symbol);
-#define UNKNOT_QUERY(id, symbol) step(real_allocator.id, &stand_in::id, symbol);
-#include "shim/allocator/entry_points.inc"
-}
-
-// malloc_usable_size belongs to the allocator that malloc belongs to. (heaptrack's preload has none of its own, and
-// libc's answers rightly for its blocks; libmemusage.so has none either, and for its blocks libc's answer is noise.)
 constinit std::atomic<bool> knows_block_sizes{false};
 
 }  // namespace
@@ -135,35 +101,34 @@ bool is_resolved() {
 
 // Relaxed: a stale answer sends one more call to the arena.
 bool knows_real_allocator() {
-    return __atomic_load_n(&real_allocator.realloc, __ATOMIC_RELAXED) != &stand_in::realloc;
+    return __atomic_load_n(&real_allocator.realloc, __ATOMIC_RELAXED) != nullptr;
 }
 
-// Relaxed: whoever asks has seen the table filled, or takes "cannot say" for an answer.
 std::size_t real_block_size(void* block) {
     return knows_block_sizes.load(std::memory_order_relaxed) ? real_allocator.malloc_usable_size(block) : 0;
 }
 
-void adopt_program_allocator() {
-    const Adoption adopt;
-    adopt(real_allocator.dl_iterate_phdr, &stand_in::dl_iterate_phdr, "dl_iterate_phdr");
-    for_every_row(adopt);
+void resolve_real_allocator() {
+    const LookUp look_up;
+    look_up.walk(real_allocator.dl_iterate_phdr);
+    look_up.primitive(real_allocator.base.malloc, &stand_in::malloc, "malloc");
+    look_up.primitive(real_allocator.base.free, &stand_in::free, "free");
+    look_up.primitive(real_allocator.base.realloc, &stand_in::realloc, "realloc");
+    look_up.primitive(real_allocator.base.posix_memalign, &stand_in::posix_memalign, "posix_memalign");
+    // Rows that every allocator has come first: a signal handler on top of this can forward as soon as they are known.
+#define UNKNOT_ALLOCATION(id, symbol, ...) look_up(real_allocator.id, &stand_in::id, symbol);
+#define UNKNOT_ALLOCATION_INTO(id, symbol) look_up(real_allocator.id, &stand_in::id, symbol);
+#define UNKNOT_REALLOCATION(id, symbol, ...) look_up(real_allocator.id, &stand_in::id, symbol);
+#define UNKNOT_DEALLOCATION(id, symbol, ...) look_up(real_allocator.id, &stand_in::id, symbol);
+#define UNKNOT_QUERY(id, symbol) look_up(real_allocator.id, &stand_in::id, symbol);
+#include "shim/allocator/entry_points.inc"
+    // Relaxed: whoever asks has seen the table filled, or takes "cannot say" for an answer.
+    knows_block_sizes.store(look_up.knows_block_sizes(), std::memory_order_relaxed);
+    resolved.store(true, std::memory_order_release);
 }
 
-void resolve_real_allocator() {
-    if (const void* walk = dlsym(RTLD_NEXT, "dl_iterate_phdr")) fill(real_allocator.dl_iterate_phdr, walk);
-    const LookUp look_up;
-    look_up(real_allocator.malloc, &stand_in::malloc, "malloc");
-    look_up(real_allocator.free, &stand_in::free, "free");
-    // Its first block makes the heap grow, with a stack trace: better from here than from inside a look-up that fails,
-    // under the loader's lock, where the unwinder reads its way through 180 kB of libc's and ld.so's tables.
-    if (real_allocator.malloc != &stand_in::malloc) real_allocator.free(real_allocator.malloc(1));
-    for_every_row(look_up);
-    // The shim comes last of all: somebody's dependency, or the last word of LD_PRELOAD's libraries.
-    if (!knows_real_allocator()) adopt_program_allocator();
-    knows_block_sizes.store(look_up.is_libcs(address(real_allocator.malloc)) ==
-                                look_up.is_libcs(address(real_allocator.malloc_usable_size)),
-                            std::memory_order_relaxed);
-    resolved.store(true, std::memory_order_release);
+void seal_real_allocator() {
+    raw::make_read_only(&real_allocator, sizeof real_allocator);
 }
 
 }  // namespace unknot

@@ -7,8 +7,6 @@
 #include "shim/allocator/cxx_runtime.h"
 #include "shim/allocator/real_allocator.h"
 #include "shim/log/report.h"
-#include "shim/system/dynamic_symbols.h"
-#include "shim/system/libc.h"
 #include "shim/system/platform.h"
 #include "shim/system/sizes.h"
 
@@ -27,8 +25,8 @@ constexpr std::size_t object_size(std::size_t size) {
 
 void* allocate(std::size_t size, std::size_t alignment) {
     void* p = nullptr;
-    if (alignment <= 16) return real_allocator.malloc(object_size(size));
-    return real_allocator.posix_memalign(&p, alignment, object_size(size)) == 0 ? p : nullptr;
+    if (alignment <= 16) return real_allocator.base.malloc(object_size(size));
+    return real_allocator.base.posix_memalign(&p, alignment, object_size(size)) == 0 ? p : nullptr;
 }
 
 void* allocate_or_throw(std::size_t size, std::size_t alignment, const void* caller) {
@@ -49,7 +47,7 @@ void* allocate_or_null(std::size_t size, std::size_t alignment, const void* call
 void* aligned(std::size_t alignment, std::size_t size) {
     void* p = nullptr;
     const bool too_small = alignment != no_alignment && alignment < sizeof(void*);
-    const int failure = real_allocator.posix_memalign(&p, too_small ? sizeof(void*) : alignment, size);
+    const int failure = real_allocator.base.posix_memalign(&p, too_small ? sizeof(void*) : alignment, size);
     if (failure == 0) return p;
     errno = failure;
     return nullptr;
@@ -59,7 +57,7 @@ void* aligned(std::size_t alignment, std::size_t size) {
 
 namespace stand_in {
 
-// libc has the first five; an object without them is no allocator.
+// libc has these; an object without them is no allocator.
 void* malloc(std::size_t) {
     report::no_real_allocator();
 }
@@ -75,11 +73,9 @@ void* realloc(void*, std::size_t) {
 int posix_memalign(void**, std::size_t, std::size_t) {
     return ENOMEM;
 }
-// libc's own, until the table is filled: this walk may be an unwinder's inside the allocator that dlsym would enter.
-int dl_iterate_phdr(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data) {
-    const dl_phdr_info libc = libc_object();
-    const DynamicSymbol found = find_dynamic_symbol(libc, "dl_iterate_phdr");
-    return found.bytes == 0 ? 0 : reinterpret_cast<decltype(&dl_iterate_phdr)>(found.start)(callback, data);
+// libc has it.
+int dl_iterate_phdr(int (*)(dl_phdr_info*, std::size_t, void*), void*) {
+    return 0;
 }
 
 std::size_t malloc_usable_size(void*) {
@@ -99,18 +95,18 @@ void* pvalloc(std::size_t size) {
 }
 void* reallocarray(void* pointer, std::size_t count, std::size_t size) {
     std::size_t bytes = 0;
-    if (!__builtin_mul_overflow(count, size, &bytes)) return real_allocator.realloc(pointer, bytes);
+    if (!__builtin_mul_overflow(count, size, &bytes)) return real_allocator.base.realloc(pointer, bytes);
     errno = ENOMEM;
     return nullptr;
 }
 void cfree(void* pointer) {
-    real_allocator.free(pointer);
+    real_allocator.base.free(pointer);
 }
 void free_sized(void* pointer, std::size_t) {
-    real_allocator.free(pointer);
+    real_allocator.base.free(pointer);
 }
 void free_aligned_sized(void* pointer, std::size_t, std::size_t) {
-    real_allocator.free(pointer);
+    real_allocator.base.free(pointer);
 }
 
 void* new_(std::size_t size) {
@@ -138,40 +134,40 @@ void* new_array_aligned_nothrow(std::size_t size, std::size_t alignment, const v
     return allocate_or_null(size, alignment, UNKNOT_CALLER);
 }
 void delete_(void* pointer) {
-    real_allocator.free(pointer);
+    real_allocator.base.free(pointer);
 }
 void delete_array(void* pointer) {
-    real_allocator.free(pointer);
+    real_allocator.base.free(pointer);
 }
 void delete_sized(void* pointer, std::size_t) {
-    real_allocator.free(pointer);
+    real_allocator.base.free(pointer);
 }
 void delete_array_sized(void* pointer, std::size_t) {
-    real_allocator.free(pointer);
+    real_allocator.base.free(pointer);
 }
 void delete_nothrow(void* pointer, const void*) {
-    real_allocator.free(pointer);
+    real_allocator.base.free(pointer);
 }
 void delete_array_nothrow(void* pointer, const void*) {
-    real_allocator.free(pointer);
+    real_allocator.base.free(pointer);
 }
 void delete_aligned(void* pointer, std::size_t) {
-    real_allocator.free(pointer);
+    real_allocator.base.free(pointer);
 }
 void delete_array_aligned(void* pointer, std::size_t) {
-    real_allocator.free(pointer);
+    real_allocator.base.free(pointer);
 }
 void delete_sized_aligned(void* pointer, std::size_t, std::size_t) {
-    real_allocator.free(pointer);
+    real_allocator.base.free(pointer);
 }
 void delete_array_sized_aligned(void* pointer, std::size_t, std::size_t) {
-    real_allocator.free(pointer);
+    real_allocator.base.free(pointer);
 }
 void delete_aligned_nothrow(void* pointer, std::size_t, const void*) {
-    real_allocator.free(pointer);
+    real_allocator.base.free(pointer);
 }
 void delete_array_aligned_nothrow(void* pointer, std::size_t, const void*) {
-    real_allocator.free(pointer);
+    real_allocator.base.free(pointer);
 }
 
 }  // namespace stand_in

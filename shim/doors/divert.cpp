@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "shim/allocator/cxx_runtime.h"
+#include "shim/allocator/open_questions.h"
 #include "shim/allocator/real_allocator.h"
 #include "shim/doors/averted.h"
 #include "shim/doors/counting.h"
 #include "shim/doors/defer.h"
 #include "shim/doors/enter.h"
+#include "shim/loader/identity.h"
 #include "shim/loader/loader_lock.h"
 #include "shim/log/witness.h"
 #include "shim/system/sizes.h"
@@ -87,6 +89,10 @@ bool is_over_budget(const ThreadState& thread, std::size_t bytes) {
            !fits(thread.stretch.diverted, bytes, settings.stretch_max.value);
 }
 
+bool may_end_in_libc(const ThreadState& thread, const void* caller) {
+    return may_reach_libcs_free(hands_out_libcs_blocks(), owns_write_lock(thread), is_loader_code(caller));
+}
+
 // To the real allocator, although this thread owns a loader lock. Once nothing fits any more, calls need not ask until
 // the load lock is free again.
 void go_over_budget(ThreadState& thread) {
@@ -119,6 +125,7 @@ Served divert_allocation(Request request, const void* caller) {
     switch (route(AllocationFacts{.owns_loader_lock = owns,
                                   .nothing_to_forward_to = !knows_real_allocator(),
                                   .over_budget = owns && is_over_budget(thread, request.size),
+                                  .may_reach_libcs_free = owns && may_end_in_libc(thread, caller),
                                   .mode = settings.mode})) {
         case Route::observed:
             observe(thread, caller);
@@ -179,6 +186,7 @@ Served divert_reallocation(Reallocation what, const void* caller) {
     const Route way = route(AllocationFacts{.owns_loader_lock = owns,
                                             .nothing_to_forward_to = !knows_real_allocator(),
                                             .over_budget = owns && is_over_budget(thread, request.size),
+                                            .may_reach_libcs_free = owns && may_end_in_libc(thread, caller),
                                             .mode = settings.mode});
     const bool ours = arena.contains(what.pointer);
     if (way == Route::observed) observe(thread, caller);
@@ -186,7 +194,7 @@ Served divert_reallocation(Reallocation what, const void* caller) {
     if (!owns) settle(thread, caller);
     if (!ours && way != Route::arena) return {false, nullptr};
 
-    if (request.size == 0 && realloc_zero_frees) {
+    if (request.size == 0 && realloc_zero_frees()) {
         divert_deallocation({.pointer = what.pointer, .row = DeallocationRow::free}, caller);
         return {true, nullptr};
     }

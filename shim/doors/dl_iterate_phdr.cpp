@@ -17,6 +17,7 @@
 #include "shim/loader/loader_lock.h"
 #include "shim/loader/own_stack.h"
 #include "shim/log/witness.h"
+#include "shim/system/libc_functions.h"
 #include "shim/system/object_names.h"
 #include "shim/system/platform.h"
 
@@ -49,7 +50,7 @@ struct FirstCall {
         return first.callback(info, size, first.data);
     }
     void release() {
-        if (holding) pthread_mutex_unlock(loader_locks.write_lock);
+        if (holding) unlock_mutex(*loader_locks.write_lock);
         holding = false;
     }
 };
@@ -109,7 +110,7 @@ bool try_to_walk_for_real(ThreadState& thread, InnerCode caller, Callback callba
     // Relaxed: a guess, so that an attempt without hope leaves the owner's cache line alone. Our own walks nest.
     const int owner = __atomic_load_n(loader_locks.write_owner, __ATOMIC_RELAXED);
     if (owner != nobody && owner != thread.id) return false;
-    if (pthread_mutex_trylock(loader_locks.write_lock) != 0) return false;
+    if (try_to_lock_mutex(*loader_locks.write_lock) != 0) return false;
     result = walk_for_real(thread, caller, callback, data, true);
     return true;
 }
@@ -170,9 +171,7 @@ bool may_be_inside_allocator(InnerCode code) {
 
 UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data) {
     ThreadState& thread = thread_state;
-    // Never fills the table: that calls dlsym, which allocates (in glibc 2.31, dlfcn/dlerror.c), and this may be an
-    // unwinder's walk inside the allocator.
-    const RealAllocator& real = thread.id == nobody && is_resolved() ? ask_real() : real_allocator;
+    const RealAllocator& real = thread.id == nobody ? ask_real() : real_allocator;
     if (settings.mode != Mode::protect && settings.mode != Mode::observe) return real.dl_iterate_phdr(callback, data);
     const void* return_address = UNKNOT_CALLER;
     const InnerCode caller = code_of(thread, return_address);

@@ -10,12 +10,12 @@
 #include "shim/loader/loaded_objects.h"
 #include "shim/loader/loader_lock.h"
 #include "shim/log/log_output.h"
+#include "shim/system/libc_functions.h"
 
 namespace unknot {
 
 constinit Arena arena{unknot_stats};
 constinit Settings settings;
-constinit bool realloc_zero_frees = true;
 
 namespace {
 
@@ -46,6 +46,7 @@ ThreadState& enter() {
     if (__builtin_expect(is_unknown_child(), 0)) become_child(thread);
     if (__builtin_expect(thread.id == nobody, 0)) {
         KeepErrno keep;
+        find_libc_functions();  // before the first call of one
         thread.id = id_in_mutexes();
         always_go_slow(thread);
     }
@@ -56,7 +57,6 @@ ThreadState& enter() {
         resolve_real_allocator();
         thread.resolving = false;
     }
-    if (__builtin_expect(loader_locks.probe == Probe::none, 0)) confirm_load_lock(thread);
     return thread;
 }
 

@@ -11,9 +11,6 @@ namespace [[gnu::visibility("hidden")]] unknot {
 
 extern constinit Arena arena;
 extern constinit Settings settings;
-// What the real allocator's realloc(p, 0) does: true, it frees and returns NULL; false, it returns a block. Asked of
-// the allocator itself at start.
-extern constinit bool realloc_zero_frees;
 
 // Is rule 2 in force: does a walk from inside the allocator never wait for the write lock?
 bool walks_never_wait();

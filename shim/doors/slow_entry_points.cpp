@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "shim/allocator/open_questions.h"
 #include "shim/allocator/real_allocator.h"
 #include "shim/doors/divert.h"
 #include "shim/doors/enter.h"

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The only constructor: the order in which the parts come up. Everything before it has already worked, the slow way.
 #include <stdlib.h>
+#include <sys/auxv.h>
 
 #include "shim/allocator/cxx_runtime.h"
+#include "shim/allocator/open_questions.h"
 #include "shim/allocator/real_allocator.h"
 #include "shim/doors/enter.h"
 #include "shim/loader/fork_handlers.h"
@@ -12,7 +14,9 @@
 #include "shim/log/log_output.h"
 #include "shim/log/report.h"
 #include "shim/system/libc.h"
+#include "shim/system/libc_functions.h"
 #include "shim/system/object_names.h"
+#include "shim/system/text.h"
 
 #ifndef UNKNOT_VERSION
 #define UNKNOT_VERSION "0"
@@ -22,54 +26,79 @@ namespace unknot {
 
 namespace {
 
-void read_environment() {
-    // secure_getenv: in secure-execution mode every variable of ours is ignored, the log first of all.
-    settings = read_settings([](const char* variable) { return secure_getenv(variable); }, report::bad_setting);
+void read_environment(char** variables) {
+    // In secure-execution mode every variable of ours is ignored, the log first of all.
+    const bool secure = getauxval(AT_SECURE) != 0;
+    const auto look_up = [variables, secure](const char* name) -> const char* {
+        std::size_t length = 0;
+        while (name[length] != '\0') ++length;
+        for (char** at = variables; !secure && at != nullptr && *at != nullptr; ++at) {
+            if (starts_with(*at, name) && (*at)[length] == '=') return *at + length + 1;
+        }
+        return nullptr;
+    };
+    settings = read_settings(look_up, report::bad_setting);
     log_output::use(settings.log);
     arena.set_limit(settings.arena_max.value);
     set(unknot_stats.arena_limit, settings.arena_max.value);
-}
-
-// By trying, but not with libc: glibc frees, and so does memcheck in its place, which reports the question from 3.21
-// on (mlichvar/chrony commit 109970f; seen with 3.24).
-bool asks_realloc_zero(const Identity& identity) {
-    if (identify(identity.evidence) == AllocatorKind::glibc) return true;
-    void* block = real_allocator.malloc(16);
-    if (block == nullptr) return true;
-    void* left = real_allocator.realloc(block, 0);
-    if (left == nullptr) return true;
-    real_allocator.free(left);
-    return false;
-}
-
-// Not on the path: nothing that the program allocates comes here, so nothing may be diverted or deferred here either.
-void stand_aside(const Identity& identity) {
-    const bool behind_program = identity.position == Position::behind_program;
-    set_flag(unknot_stats, behind_program ? StatsFlag::not_on_path : StatsFlag::wrong_order);
-    settings.mode = Mode::off;
-    adopt_program_allocator();
-    behind_program ? report::not_on_path(identity.malloc_owner) : report::wrong_order(identity.malloc_owner);
-}
-
-void decide_mode(const Identity& identity) {
-    settings.mode = resolve_mode(settings.mode, identity.evidence);
-    if (identity.position != Position::on_path) return stand_aside(identity);
-    if (!knows_loader && settings.mode == Mode::pass_through) report::another_libc();
 }
 
 bool watches() {
     return settings.mode == Mode::protect || settings.mode == Mode::observe;
 }
 
-void look_for_locks() {
-    if (!watches()) return;
-    if (const char* failure = calibrate(real_allocator.dl_iterate_phdr)) report::calibration_failed(failure);
+// Nothing that the program allocates may be diverted or deferred here: it does not come here, or somebody else keeps
+// account of it. Said, unless nothing has been asked for.
+void stand_aside(const Identity& identity) {
+    const Mode asked = settings.mode;
+    settings.mode = Mode::off;
+    switch (identity.position) {
+        case Position::behind_program:
+        case Position::replaced:
+            set_flag(unknot_stats, StatsFlag::not_on_path);
+            break;
+        case Position::behind_preload:
+            set_flag(unknot_stats, StatsFlag::wrong_order);
+            break;
+        case Position::beside_sanitizer:
+        case Position::on_path:
+            break;
+    }
+    if (asked == Mode::off) return;
+    if (identity.position == Position::behind_program) report::not_on_path(identity.malloc_owner);
+    if (identity.position == Position::behind_preload) report::wrong_order(identity.malloc_owner);
+    if (identity.position == Position::replaced) report::calls_redirected();
+    if (identity.position == Position::beside_sanitizer && asked != Mode::automatic) {
+        report::beside_sanitizer(identity.malloc_owner);
+    }
+}
+
+void decide_mode(Identity& identity) {
+    const Mode asked = settings.mode;
+    settings.mode = resolve_mode(asked, identity.evidence);
+    if (identity.position == Position::on_path && watches() && !calls_arrive()) identity.position = Position::replaced;
+    if (identity.position != Position::on_path) {
+        settings.mode = asked;
+        return stand_aside(identity);
+    }
+    if (!knows_loader && settings.mode == Mode::pass_through) report::another_libc();
+}
+
+void begin_watching(const Identity& identity) {
+    find_object_finder();
+    find_cxx_runtime();
+    ask_open_questions(identify(identity.evidence));
+    const WalkFunction walk = past_wrappers("dl_iterate_phdr", real_allocator.dl_iterate_phdr);
+    if (const char* failure = calibrate(walk)) report::calibration_failed(failure);
     watch_forks();
     if (settings.mode == Mode::protect && settings.walk == WalkMode::nonblocking) {
         find_version_words();
         refresh_snapshot();
         if (!has_snapshot()) report::no_snapshot();
     }
+    settle(enter(), nullptr);  // what all this has put off is not the program's
+    // From here on: a key that the shim needs for itself alone might be the one that the program misses.
+    prepare_exit_hook(thread_ends);
 }
 
 void introduce(const Identity& identity) {
@@ -88,25 +117,31 @@ void introduce(const Identity& identity) {
     __builtin_memcpy(page.magic, stats_magic, sizeof stats_magic);
 }
 
-[[gnu::constructor]] void start() {
+void finish() {
+    thread_ends(&thread_state);
+    report::statistics(unknot_stats);
+}
+
+// Before every other object's, where the loader grants it (shim/CMakeLists.txt, initfirst): before libc's own too. So
+// nothing of libc's that needs its constructor may be used here, nor stdio, nor locales.
+// `off` leaves it at the look: no call into the allocator, no key, no handler.
+[[gnu::constructor]] void start(int, char**, char** variables) {
     ask_real();  // fills the table, if nobody has allocated yet
-    read_environment();
-    find_object_finder();
-    find_cxx_runtime();
-    const Identity identity = identify_process();
-    realloc_zero_frees = asks_realloc_zero(identity);
+    read_environment(environment(variables));
+    Identity identity = identify_process(settings.mode);
     decide_mode(identity);
-    look_for_locks();
-    if (!prepare_exit_hook(thread_ends) && watches()) report::no_exit_hook();
+    if (watches()) begin_watching(identity);
     introduce(identity);
+    seal_real_allocator();
+    seal_libc_functions();
+    // A process that ends by quick_exit runs no destructors. One that ends by _exit, exec or a signal runs nothing.
+    if (settings.report == ReportWhen::exit) at_quick_exit(finish);
     open_hot_path();
 }
 
 // Nothing depends on it: a process that ends otherwise only goes without its report.
-[[gnu::destructor]] void finish() {
-    if (settings.report != ReportWhen::exit) return;
-    thread_ends(&thread_state);
-    report::statistics(unknot_stats);
+[[gnu::destructor]] void finish_at_exit() {
+    if (settings.report == ReportWhen::exit) finish();
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/loader/identity.h"
 
-#include <dlfcn.h>
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +8,10 @@
 #include "shim/allocator/real_allocator.h"
 #include "shim/loader/inner_code.h"
 #include "shim/loader/thread_state.h"
-#include "shim/system/dynamic_symbols.h"
+#include "shim/system/definitions.h"
 #include "shim/system/libc.h"
+#include "shim/system/libc_functions.h"
+#include "shim/system/text.h"
 
 namespace unknot {
 
@@ -62,7 +63,7 @@ struct Object {
             }
             if (strings == nullptr) continue;
             for (const auto* entry = first; entry->d_tag != DT_NULL; ++entry) {
-                if (entry->d_tag == DT_NEEDED && strncmp(strings + entry->d_un.d_val, prefix, strlen(prefix)) == 0) {
+                if (entry->d_tag == DT_NEEDED && starts_with(strings + entry->d_un.d_val, prefix)) {
                     return true;
                 }
             }
@@ -71,108 +72,143 @@ struct Object {
     }
 };
 
-const char* base_name(const char* path) {
-    const char* slash = strrchr(path, '/');
-    return slash != nullptr ? slash + 1 : path;
-}
-
-bool starts_with(const char* text, const char* prefix) {
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-struct Search {
-    const void* program_malloc;  // where the program's malloc is, if that is not the shim's
-    const void* backtrace;       // what _Unwind_Backtrace binds to in a library
-    Identity identity{};
-    Object allocator{};  // the one whose malloc our calls go on to
-    bool first = true;   // the executable comes first
-};
+// How the runtimes start that keep account of every block themselves.
+constexpr const char* sanitizers[] = {"__asan_init", "__lsan_init", "__hwasan_init", "__msan_init", "__tsan_init"};
 
 // gperftools reads this variable itself; unknown values make it warn and take its default.
 StackMethod stack_method_of(const Object& object) {
     const char* asked = secure_getenv("TCMALLOC_STACKTRACE_METHOD");
     if (asked != nullptr && *asked != '\0' && object.mentions(asked)) {
-        if (strcmp(asked, "generic_fp") == 0 || strcmp(asked, "generic_fp_unsafe") == 0) return StackMethod::generic_fp;
-        if (strcmp(asked, "libgcc") == 0) return StackMethod::libgcc;
-        if (strcmp(asked, "libunwind") == 0) return StackMethod::libunwind;
+        if (same(asked, "generic_fp") || same(asked, "generic_fp_unsafe")) return StackMethod::generic_fp;
+        if (same(asked, "libgcc")) return StackMethod::libgcc;
+        if (same(asked, "libunwind")) return StackMethod::libunwind;
         return StackMethod::unknown;
     }
     if (object.needs("libunwind.so")) return StackMethod::libunwind;
     return object.mentions("generic_fp") ? StackMethod::generic_fp : StackMethod::unknown;
 }
 
-void describe_allocator(const Object& object, AllocatorEvidence& seen) {
-    void* self = dlopen(object.about.dlpi_name, RTLD_LAZY | RTLD_NOLOAD);
-    auto has = [&](const char* symbol) {
-        void* found = self != nullptr ? dlsym(self, symbol) : nullptr;
-        return found != nullptr && object.contains(found);
-    };
-    seen.is_libc = object.contains(inside_libc());
-    if (!seen.is_libc) {
-        seen.has_tc_malloc = has("tc_malloc");
-        seen.has_growth_stacks = has("HeapProfilerStart") || object.needs("libunwind.so");
-        seen.is_debug_build = strstr(base_name(object.about.dlpi_name), "_debug") != nullptr;
-        seen.has_mallocx = has("mallocx");
-        seen.has_mi_malloc = has("mi_malloc");
-        if (seen.has_tc_malloc) seen.stack_method = stack_method_of(object);
+// What its symbols tell: asked without a call.
+void describe(const link_map& allocator, AllocatorEvidence& seen) {
+    const char* name = file_name(allocator);
+    auto has = [&](const char* symbol) { return definition_in(allocator, symbol).address != nullptr; };
+    // glibc's checking malloc stands on glibc's own (2.34, malloc/malloc-debug.c).
+    seen.is_libc = &allocator == libc_object() || starts_with(name, "libc_malloc_debug.so");
+    if (seen.is_libc) return;
+    seen.has_tc_malloc = has("tc_malloc");
+    seen.has_growth_stacks = has("HeapProfilerStart");
+    seen.is_debug_build = contains(name, "_debug");
+    seen.has_mallocx = has("mallocx");
+    seen.has_mi_malloc = has("mi_malloc");
+}
+
+// How it takes stack traces: asked of its headers, its settings and itself.
+void describe_unwinding(const link_map& allocator, const Object& object, AllocatorEvidence& seen) {
+    if (seen.has_tc_malloc) {
+        if (object.needs("libunwind.so")) seen.has_growth_stacks = true;
+        seen.stack_method = stack_method_of(object);
     }
     if (seen.has_mallocx) {
         using Control = int (*)(const char*, void*, std::size_t*, void*, std::size_t);
         bool prof = false;
         std::size_t bytes = sizeof prof;
-        if (auto* control = reinterpret_cast<Control>(dlsym(self, "mallctl"))) {
-            seen.prof_enabled = control("opt.prof", &prof, &bytes, nullptr, 0) == 0 && prof;
+        if (const void* control = definition_in(allocator, "mallctl").address) {
+            seen.prof_enabled = reinterpret_cast<Control>(const_cast<void*>(control))("opt.prof", &prof, &bytes,
+                                                                                     nullptr, 0) == 0 &&
+                                prof;
         }
     }
-    if (self != nullptr) dlclose(self);
+}
+
+// Written once, at start; read on slow paths.
+constinit bool libcs_blocks = false;
+struct Range {
+    std::uintptr_t start = 0;
+    std::size_t bytes = 0;
+};
+constinit Range loader_code;
+
+struct Walk {
+    Object allocator{};  // the one whose malloc our calls go on to
+};
+
+void note_loader(const dl_phdr_info& loader) {
+    for (unsigned i = 0; i < loader.dlpi_phnum; ++i) {
+        const ElfW(Phdr)& header = loader.dlpi_phdr[i];
+        if (header.p_type != PT_LOAD || (header.p_flags & PF_X) == 0) continue;
+        loader_code = {.start = loader.dlpi_addr + header.p_vaddr, .bytes = header.p_memsz};
+    }
 }
 
 int look_at(dl_phdr_info* info, std::size_t, void* data) {
-    Search& search = *static_cast<Search*>(data);
     const Object object{*info};
-    const char* name = base_name(info->dlpi_name);
-    const bool is_program = search.first;
-    search.first = false;
-    if (search.program_malloc != nullptr && object.contains(search.program_malloc)) {
-        search.identity.position = is_program ? Position::behind_program : Position::behind_preload;
-        strncpy(search.identity.malloc_owner, is_program ? "the executable" : name,
-                sizeof search.identity.malloc_owner - 1);
-    }
-    if (search.backtrace != nullptr && object.contains(search.backtrace)) {
-        search.identity.evidence.unwind_backtrace_is_libunwind = starts_with(name, "libunwind");
-    }
-    InnerCode what = inner_code_named(name);
+    if (starts_with(base_name(info->dlpi_name), "ld-linux")) note_loader(*info);
+    InnerCode what = inner_code_named(info->dlpi_name);
     if (object.contains(reinterpret_cast<const void*>(real_allocator.malloc))) {
-        search.allocator = object;
+        static_cast<Walk*>(data)->allocator = object;
         if (what == InnerCode::none) what = InnerCode::allocator;
     }
     if (what != InnerCode::none) note_inner_code(*info, what);
     return 0;
 }
 
-// Where malloc leads when it does not lead to us; nullptr if it does. Asked by calling it: an address says nothing,
-// because a position-dependent executable that takes malloc's address gives every library the address of its own PLT.
-const void* foreign_malloc() {
-    auto* program_malloc = reinterpret_cast<void* (*)(std::size_t)>(dlsym(RTLD_DEFAULT, "malloc"));
-    auto* program_free = reinterpret_cast<void (*)(void*)>(dlsym(RTLD_DEFAULT, "free"));
-    if (program_malloc == nullptr || program_free == nullptr) return nullptr;
-    const std::uint32_t before = thread_state.slow_calls;
-    program_free(program_malloc(1));
-    return thread_state.slow_calls != before ? nullptr : reinterpret_cast<const void*>(program_malloc);
+// Whose malloc is the program's?
+Position find_position(Identity& identity) {
+    const link_map* owner = first_definition("malloc").object;
+    const link_map* self = own_object();
+    if (owner == nullptr || self == nullptr || owner == self) return Position::on_path;
+    const bool is_program = owner == first_loaded();
+    copy_text(identity.malloc_owner, is_program ? "the executable" : file_name(*owner));
+    return is_program ? Position::behind_program : Position::behind_preload;
+}
+
+bool is_sanitizer(const link_map& allocator) {
+    for (const char* start : sanitizers) {
+        if (definition_in(allocator, start).address != nullptr) return true;
+    }
+    return false;
 }
 
 }  // namespace
 
-Identity identify_process() {
-    // RTLD_NEXT: what libraries bind to, past the executable and its PLT.
-    Search search{.program_malloc = foreign_malloc(), .backtrace = dlsym(RTLD_NEXT, "_Unwind_Backtrace")};
-    real_allocator.dl_iterate_phdr(look_at, &search);
-    AllocatorEvidence& seen = search.identity.evidence;
+bool hands_out_libcs_blocks() {
+    return libcs_blocks;
+}
+
+bool is_loader_code(const void* address) {
+    return reinterpret_cast<std::uintptr_t>(address) - loader_code.start < loader_code.bytes;
+}
+
+bool calls_arrive() {
+    auto* program_free = reinterpret_cast<void (*)(void*)>(const_cast<void*>(first_definition("free").address));
+    const std::uint32_t before = thread_state.slow_calls;
+    program_free(nullptr);
+    return thread_state.slow_calls != before;
+}
+
+Identity identify_process(Mode asked) {
+    Identity identity;
+    identity.position = find_position(identity);
+    AllocatorEvidence& seen = identity.evidence;
     seen.knows_loader = knows_loader;
-    const char* minor = strchr(libc_version(), '.');
-    seen.glibc_minor = minor != nullptr ? static_cast<unsigned>(strtoul(minor + 1, nullptr, 10)) : 0;
-    if (search.allocator.about.dlpi_phdr != nullptr) describe_allocator(search.allocator, seen);
-    return search.identity;
+    seen.glibc_minor = minor_version(libc_version());
+    const link_map* allocator = next_definition("malloc").object;
+    if (allocator == nullptr) return identity;
+    describe(*allocator, seen);
+    // One that passes on what libc gives it (heaptrack's, libmemusage.so) has no malloc_usable_size of its own.
+    libcs_blocks = seen.is_libc || definition_in(*allocator, "malloc_usable_size").address == nullptr;
+    if (identity.position == Position::on_path && is_sanitizer(*allocator)) {
+        identity.position = Position::beside_sanitizer;
+        copy_text(identity.malloc_owner, file_name(*allocator));
+    }
+    if (asked == Mode::off || identity.position != Position::on_path) return identity;
+    const Definition backtrace = next_definition("_Unwind_Backtrace");
+    seen.unwind_backtrace_is_libunwind =
+        backtrace.object != nullptr && starts_with(file_name(*backtrace.object), "libunwind");
+    Walk walk;
+    past_wrappers("dl_iterate_phdr", real_allocator.dl_iterate_phdr)(look_at, &walk);
+    if (walk.allocator.about.dlpi_phdr != nullptr) describe_unwinding(*allocator, walk.allocator, seen);
+    return identity;
 }
 
 }  // namespace unknot

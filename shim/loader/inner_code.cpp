@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/loader/inner_code.h"
 
-#include <string.h>
-
 #include <atomic>
 
 #include "shim/system/dynamic_symbols.h"
+#include "shim/system/text.h"
 
 namespace unknot {
 
@@ -80,11 +79,9 @@ std::uint32_t inner_code_generation() {
 }
 
 InnerCode inner_code_named(const char* path) {
-    const char* slash = strrchr(path, '/');
-    const char* name = slash != nullptr ? slash + 1 : path;
-    auto starts_with = [name](const char* prefix) { return strncmp(name, prefix, strlen(prefix)) == 0; };
-    if (starts_with("libunwind") || starts_with("libgcc_s.so")) return InnerCode::unwinder;
-    if (starts_with("libc.so") || starts_with("ld-linux")) return InnerCode::libc;
+    const char* name = base_name(path);
+    if (starts_with(name, "libunwind") || starts_with(name, "libgcc_s.so")) return InnerCode::unwinder;
+    if (starts_with(name, "libc.so") || starts_with(name, "ld-linux")) return InnerCode::libc;
     return InnerCode::none;
 }
 

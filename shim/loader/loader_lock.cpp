@@ -5,6 +5,7 @@
 #include <link.h>
 
 #include "shim/system/libc.h"
+#include "shim/system/libc_functions.h"
 
 namespace unknot {
 
@@ -44,8 +45,12 @@ int find_write_lock(dl_phdr_info*, std::size_t, void*) {
     return 1;
 }
 
+void* look_up_rtld_global() {
+    return past_wrappers("dlsym", dlsym)(RTLD_DEFAULT, "_rtld_global");
+}
+
 const char* locate_rtld_global() {
-    calibration.start = static_cast<char*>(dlsym(RTLD_DEFAULT, "_rtld_global"));
+    calibration.start = static_cast<char*>(look_up_rtld_global());
     if (calibration.start == nullptr) return "the loader exports no _rtld_global";
     Dl_info info;
     const ElfW(Sym)* entry = symbol_at(calibration.start, info);
@@ -67,10 +72,10 @@ const char* find_and_confirm(WalkFunction walk) {
     if (!is_not_ours(*calibration.load_lock)) return "the word beside the write lock is no recursive mutex";
     // ld.so allocates the message of a failed dlopen while it owns the load lock; confirm_load_lock sees that.
     always_go_slow(thread_state);
-    if (void* unexpected = dlopen("/nonexistent/unknot-calibration", RTLD_LAZY | RTLD_LOCAL)) dlclose(unexpected);
+    if (void* unexpected = past_wrappers("dlopen", dlopen)("/nonexistent/unknot-calibration", RTLD_LAZY | RTLD_LOCAL)) dlclose(unexpected);
     // A look-up that succeeds takes the error back (dlfcn/dlerror.c, all versions); dlerror would have it formatted
     // first, through code and tables of libc's that the program may never need.
-    static_cast<void>(dlsym(RTLD_DEFAULT, "_rtld_global"));
+    look_up_rtld_global();
     if (!calibration.confirmed) return "dlopen did not own the expected lock";
     if (!is_not_ours(*calibration.load_lock)) return "the load lock stays owned after dlopen";
     return nullptr;
@@ -91,12 +96,12 @@ const char* calibrate(WalkFunction walk) {
     return failure;
 }
 
-void confirm_load_lock(const ThreadState& thread) {
+bool confirm_load_lock(const ThreadState& thread) {
     const pthread_mutex_t* candidate = calibration.load_lock;
-    if (candidate != nullptr && is_recursive(*candidate) && calibration.id != 0 && &thread == &thread_state &&
-        owner_of(*candidate) == calibration.id) {
-        calibration.confirmed = true;
-    }
+    const bool owned = candidate != nullptr && is_recursive(*candidate) && calibration.id != 0 &&
+                       thread.id == calibration.id && owner_of(*candidate) == calibration.id;
+    if (owned) calibration.confirmed = true;
+    return owned;
 }
 
 bool owns_write_lock(const ThreadState& thread) {
@@ -107,6 +112,7 @@ bool owns_write_lock(const ThreadState& thread) {
 bool owns_loader_lock(ThreadState& thread) {
     // Relaxed, both: only this thread stores this thread's id there.
     if (__atomic_load_n(loader_locks.load_owner, __ATOMIC_RELAXED) == thread.id) return true;
+    if (loader_locks.probe == Probe::none && confirm_load_lock(thread)) return true;
     if (loader_locks.probe == Probe::owner_words) {
         if (__atomic_load_n(loader_locks.write_owner, __ATOMIC_RELAXED) == thread.id) return true;
     } else if (thread.walks != 0) {

@@ -36,8 +36,9 @@ extern constinit LoaderLocks loader_locks;
 using WalkFunction = int (*)(int (*)(dl_phdr_info*, std::size_t, void*), void*);
 const char* calibrate(WalkFunction walk);
 
-// Called for every allocation while the calibration runs: confirms the load lock from inside a dlopen.
-void confirm_load_lock(const ThreadState& thread);
+// Called for every allocation while the calibration runs: confirms the load lock from inside a dlopen. Does this thread
+// own it?
+bool confirm_load_lock(const ThreadState& thread);
 
 // Slow-path question, exact for the calling thread. Heals `thread.walks` where a walk ended without coming back to us
 // (its callback threw, or jumped): the mark says "inside a walk", the owner word says no.

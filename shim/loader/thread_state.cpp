@@ -3,6 +3,10 @@
 
 #include <pthread.h>
 
+#include <atomic>
+
+#include "shim/log/report.h"
+
 namespace unknot {
 
 constinit __thread ThreadState thread_state [[gnu::tls_model("initial-exec")]] = {
@@ -24,17 +28,35 @@ constinit __thread ThreadState thread_state [[gnu::tls_model("initial-exec")]] =
 };
 
 namespace {
+
+enum class ExitKey : std::uint8_t { untried, being_made, made, none_free };
+
+using ExitHook = void (*)(void*);
+constinit ExitHook exit_hook = nullptr;
 constinit pthread_key_t exit_key = 0;
-constinit bool has_exit_key = false;
+constinit std::atomic<ExitKey> exit_key_state{ExitKey::untried};
+
+// Made when the first thread needs it: a program that wants all keys for itself, and diverts nothing, gets them all.
+bool make_exit_key() {
+    ExitKey state = ExitKey::untried;
+    // Acquire pairs with the release below: who sees "made" sees the key.
+    if (!exit_key_state.compare_exchange_strong(state, ExitKey::being_made, std::memory_order_acquire)) {
+        return state == ExitKey::made;  // while somebody makes it, the next time
+    }
+    const bool made = pthread_key_create(&exit_key, exit_hook) == 0;
+    exit_key_state.store(made ? ExitKey::made : ExitKey::none_free, std::memory_order_release);
+    if (!made) report::no_exit_hook();
+    return made;
+}
+
 }  // namespace
 
-bool prepare_exit_hook(void (*at_exit)(void*)) {
-    has_exit_key = pthread_key_create(&exit_key, at_exit) == 0;
-    return has_exit_key;
+void prepare_exit_hook(void (*at_exit)(void*)) {
+    exit_hook = at_exit;
 }
 
 void arm_exit_hook(ThreadState& thread) {
-    if (thread.has_exit_hook || !has_exit_key) return;
+    if (thread.has_exit_hook || exit_hook == nullptr || !make_exit_key()) return;
     // First, because glibc callocs room for keys of 32 and above: that call comes back here.
     thread.has_exit_hook = true;
     pthread_setspecific(exit_key, &thread);

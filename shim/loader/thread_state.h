@@ -93,9 +93,9 @@ inline void go_slow_when_free(ThreadState& thread, const int* owner) {
     thread.slow_at = nobody;
 }
 
-// Runs `at_exit(state)` when a thread ends that has armed it. False: no key is free, so nothing happens there, and the
-// thread's chunk is lost.
-bool prepare_exit_hook(void (*at_exit)(void*));
+// Runs `at_exit(state)` when a thread ends that has armed it. Where no thread-specific key is free then, which is said,
+// nothing happens there, and the thread's chunk is lost.
+void prepare_exit_hook(void (*at_exit)(void*));
 void arm_exit_hook(ThreadState& thread);
 
 }  // namespace unknot

@@ -138,6 +138,8 @@ const char* reason(int failure) {
         case EMFILE:
         case ENFILE:
             return "no file descriptor left";
+        case ELOOP:
+            return "a symbolic link that another user made, or that leads nowhere";
         case ENXIO:
             return "a FIFO that nobody reads";
         default:

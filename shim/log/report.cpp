@@ -64,7 +64,21 @@ void not_on_path(const char* owner) {
 void wrong_order(const char* allocator) {
     Line line;
     line << "wrong order: " << allocator
-         << " is preloaded before libunknot.so; put libunknot.so first; this process runs as without unknot";
+         << " comes before libunknot.so; put libunknot.so first in LD_PRELOAD; this process runs as without unknot";
+    write(line);
+}
+
+void calls_redirected() {
+    Line line;
+    line << "not on the path: calls of malloc are redirected before they arrive (valgrind does that); this process runs "
+            "as without unknot";
+    write(line);
+}
+
+void beside_sanitizer(const char* runtime) {
+    Line line;
+    line << "standing aside: " << runtime
+         << " keeps account of every block itself, and cannot see into an arena; this process runs as without unknot";
     write(line);
 }
 

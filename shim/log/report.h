@@ -12,6 +12,8 @@ namespace unknot::report {
 void bad_setting(const BadSetting& bad);
 void not_on_path(const char* executable_malloc_owner);
 void wrong_order(const char* allocator);
+void calls_redirected();
+void beside_sanitizer(const char* runtime);
 [[noreturn]] void no_real_allocator();
 void missing_vendor(const char* object, const char* function);
 [[noreturn]] void missing_function(const char* function);

@@ -10,9 +10,11 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include <cstddef>
 
+#include "shim/system/libc_functions.h"
 #include "shim/system/platform.h"
 
 #if defined(__GLIBC__)
@@ -29,10 +31,8 @@ inline constexpr bool knows_loader = true;
 inline const char* libc_version() {
     return gnu_get_libc_version();
 }
-// A function that every program has from libc itself.
-inline const void* inside_libc() {
-    return reinterpret_cast<const void*>(&gnu_get_libc_version);
-}
+// Nobody else has a function of that name.
+inline constexpr const char* only_in_libc = "gnu_get_libc_version";
 
 // What the loader knows of the symbol that begins at `address`; nullptr: nothing.
 inline const ElfW(Sym) * symbol_at(const void* address, Dl_info& about) {
@@ -41,6 +41,14 @@ inline const ElfW(Sym) * symbol_at(const void* address, Dl_info& about) {
     return static_cast<const ElfW(Sym)*>(entry);
 }
 
+// What the loader says an address belongs to. Takes the load lock.
+inline const link_map* object_of(const void* address) {
+    Dl_info about{};
+    void* object = nullptr;
+    return dladdr1(address, &about, &object, RTLD_DL_LINKMAP) != 0 ? static_cast<const link_map*>(object) : nullptr;
+}
+
+// The executable, first in the list of everything that is loaded. There before any object is relocated.
 inline const link_map* first_loaded() {
     return _r_debug.r_map;
 }
@@ -48,6 +56,14 @@ inline const link_map* first_loaded() {
 // (glibc, elf/dl-close.c and dl-open.c, all versions; a debugger relies on it).
 inline bool list_is_consistent() {
     return __atomic_load_n(&_r_debug.r_state, __ATOMIC_RELAXED) == r_debug::RT_CONSISTENT;
+}
+
+// The environment as the loader hands it to constructors. getenv, of allocators too, knows nothing before libc's own
+// constructor has run, which sets this variable to that very value (csu/init-first.c): it is set here for whoever comes
+// between.
+inline char** environment(char** from_loader) {
+    if (environ == nullptr) environ = from_loader;
+    return from_loader != nullptr ? from_loader : environ;
 }
 
 // The inside of a recursive mutex, which the loader's locks are. The fields stand in the installed headers
@@ -76,9 +92,9 @@ inline bool is_locked_once(const pthread_mutex_t& mutex) {
 // always what gettid says (in a vfork child it is the parent's); a mutex of our own gets the same word.
 inline int id_in_mutexes() {
     pthread_mutex_t mutex = recursive_mutex();
-    pthread_mutex_lock(&mutex);
+    lock_mutex(mutex);
     const int id = owner_of(mutex);
-    pthread_mutex_unlock(&mutex);
+    unlock_mutex(mutex);
     return id;
 }
 
@@ -89,15 +105,22 @@ inline constexpr bool knows_loader = false;
 inline const char* libc_version() {
     return "";
 }
-inline const void* inside_libc() {
-    return reinterpret_cast<const void*>(&dlsym);
-}
+inline constexpr const char* only_in_libc = "__libc_start_main";
 inline const ElfW(Sym) * symbol_at(const void* address, Dl_info& about) {
     dladdr(address, &about);
     return nullptr;
 }
+// The handle of the program itself: taken without a lock and without an allocation (musl 1.2, ldso/dynlink.c).
 inline const link_map* first_loaded() {
+    link_map* first = nullptr;
+    return dlinfo(dlopen(nullptr, RTLD_LAZY), RTLD_DI_LINKMAP, &first) == 0 ? first : nullptr;
+}
+inline const link_map* object_of(const void*) {
     return nullptr;
+}
+// musl hands constructors nothing, and has set it before.
+inline char** environment(char**) {
+    return environ;
 }
 inline bool list_is_consistent() {
     return true;
@@ -127,17 +150,5 @@ inline int id_in_mutexes() {
 }
 
 #endif
-
-// libc itself as a walk shows it, from its ELF header; dlpi_phdr is nullptr where it was not found. Allocates nothing.
-inline dl_phdr_info libc_object() {
-    dl_phdr_info object{};
-    Dl_info about{};
-    if (dladdr(inside_libc(), &about) == 0) return object;
-    const auto* header = static_cast<const ElfW(Ehdr)*>(about.dli_fbase);
-    object.dlpi_addr = reinterpret_cast<std::uintptr_t>(header);
-    object.dlpi_phdr = reinterpret_cast<const ElfW(Phdr)*>(object.dlpi_addr + header->e_phoff);
-    object.dlpi_phnum = header->e_phnum;
-    return object;
-}
 
 }  // namespace unknot

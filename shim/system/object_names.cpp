@@ -5,6 +5,8 @@
 #include <link.h>
 #include <string.h>
 
+#include "shim/system/definitions.h"
+
 namespace unknot {
 
 namespace {
@@ -26,7 +28,7 @@ constinit Finder find_object = nullptr;
 }  // namespace
 
 void find_object_finder() {
-    find_object = reinterpret_cast<Finder>(dlsym(RTLD_DEFAULT, "_dl_find_object"));
+    find_object = reinterpret_cast<Finder>(const_cast<void*>(first_definition("_dl_find_object").address));
 }
 
 void name_object(const void* address, WitnessRecord& record) {

@@ -7,7 +7,7 @@
 
 namespace unknot {
 
-// Looks up _dl_find_object. Needs the load lock: for start-up only.
+// Looks up _dl_find_object: for start-up only.
 void find_object_finder();
 
 // Fills in `object` and `offset`.

@@ -3,10 +3,12 @@
 // allocators interpose mmap and munmap (gperftools does, for its hooks) and because none of these may touch errno.
 #pragma once
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -25,6 +27,17 @@ static_assert(word_size == 8, "Unknot knows 64-bit machines only");
 // The largest page size of the supported machines (aarch64 kernels may use 64 KiB): a unit that is a whole number of
 // pages everywhere, so that nothing has to ask at run time.
 inline constexpr std::size_t page_multiple = std::size_t{64} << 10;
+
+// The same where the machine says how large a page may be at most (the psABI's maximum page size): for what has pages
+// of its own inside the object's data.
+#if defined(__x86_64__)
+inline constexpr std::size_t largest_page = std::size_t{4} << 10;
+#else
+inline constexpr std::size_t largest_page = page_multiple;
+#endif
+
+// What one core writes often and another reads often never lies in one of these.
+inline constexpr std::size_t cache_line = 64;
 
 namespace raw {
 
@@ -75,6 +88,11 @@ inline bool commit(void* start, std::size_t bytes) {
     return !failed(call(SYS_mprotect, address(start), static_cast<long>(bytes), PROT_READ | PROT_WRITE));
 }
 
+// Whole pages. A kernel that refuses leaves them writable, which harms nobody.
+inline void make_read_only(void* start, std::size_t bytes) {
+    call(SYS_mprotect, address(start), static_cast<long>(bytes), PROT_READ);
+}
+
 // Gives the pages back; the range stays writable and reads as zeroes. False: nothing was given back.
 inline bool discard(void* start, std::size_t bytes) {
     return !failed(call(SYS_madvise, address(start), static_cast<long>(bytes), MADV_DONTNEED));
@@ -90,9 +108,17 @@ inline void release(void* start, std::size_t bytes) {
     call(SYS_munmap, address(start), static_cast<long>(bytes));
 }
 
-// Negative: the error. Waits for no reader of a FIFO, and makes no terminal the process's own.
+// Negative: the error. Waits for no reader of a FIFO, and makes no terminal the process's own. Where the path's last
+// part is a symbolic link that root or this user has made, it is followed; where somebody else has, as can be in /tmp,
+// the answer is -ELOOP. (It is that one link that is judged: what a trusted link leads to is trusted.)
 inline int open_append(const char* path) {
     constexpr int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    const long fd = call(SYS_openat, AT_FDCWD, address(path), flags | O_NOFOLLOW, 0644);
+    struct stat link {};
+    if (fd != -ELOOP || failed(call(SYS_newfstatat, AT_FDCWD, address(path), address(&link), AT_SYMLINK_NOFOLLOW)) ||
+        (link.st_uid != 0 && static_cast<long>(link.st_uid) != call(SYS_geteuid))) {
+        return static_cast<int>(fd);
+    }
     return static_cast<int>(call(SYS_openat, AT_FDCWD, address(path), flags, 0644));
 }
 

@@ -84,6 +84,12 @@ bool is_protected() {
     return page != nullptr && page->mode == unknot::Mode::protect;
 }
 
+bool diverts(Context context) {
+    const bool stays_libcs = context == Context::constructor && is_protected() &&
+                             statistics()->allocator == unknot::AllocatorKind::glibc;
+    return is_protected() && owns_loader_lock(context) && !stays_libcs;
+}
+
 void expect(bool holds, const char* door, const char* claim, std::size_t size) {
     ++checked;
     if (holds) return;

@@ -39,6 +39,9 @@ std::uint64_t counter(std::uint64_t unknot::StatsPage::*which);
 // Is there a shim, and does it protect?
 bool is_protected();
 
+// Is what is allocated there diverted? Under the load lock alone libc's own blocks stay libc's (policy/route.h).
+bool diverts(Context context);
+
 // A claim about one door. The first twenty that do not hold are printed.
 void expect(bool holds, const char* door, const char* claim, std::size_t size = 0);
 

@@ -38,6 +38,11 @@ constexpr bool has(std::string_view text, std::string_view part) {
     return text.find(part) != std::string_view::npos;
 }
 
+// Rows are called with alignments that every allocator takes.
+constexpr std::size_t accepted_by_aligned_alloc(std::size_t alignment) {
+    return alignment;
+}
+
 // By the mangled name, or by tcmalloc's, or by the name of a row.
 constexpr Family family_of(std::string_view name) {
     const bool is_array = name.starts_with("_Zna") || name.starts_with("_Zda") || has(name, "array");

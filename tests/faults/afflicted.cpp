@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/faults/afflicted.h"
 
+#include <regex>
 #include <sstream>
 
 namespace unknot::faults {
@@ -21,7 +22,9 @@ process::Result run_afflicted(const Affliction& affliction, const Allocator& all
     argv.emplace_back("--");
     Variables variables{{"UNKNOT_MODE", "protect"}};
     if (affliction.preloads) {
-        variables.emplace_back("LD_PRELOAD", built("libunknot.so ") + affliction.behind + " " + allocator.soname);
+        std::string preload = affliction.before + " " + built(affliction.shim);
+        for (const std::string& next : {affliction.behind, std::string(allocator.soname)}) preload += " " + next;
+        variables.emplace_back("LD_PRELOAD", preload);
     }
     variables.insert(variables.end(), affliction.variables.begin(), affliction.variables.end());
     for (const auto& [name, value] : variables) argv.push_back(name + "=" + value);
@@ -35,8 +38,10 @@ std::vector<std::string> lines(const std::string& text) {
     std::vector<std::string> all;
     std::istringstream stream(text);
     for (std::string line; std::getline(stream, line);) {
-        const std::size_t colon = line.find("]: ");
-        all.push_back(line.starts_with("unknot[") && colon != std::string::npos ? line.substr(colon + 3) : line);
+        static const std::regex opening(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z unknot\[\d+\]: )");
+        std::smatch found;
+        const bool is_ours = std::regex_search(line, found, opening, std::regex_constants::match_continuous);
+        all.push_back(is_ours ? found.suffix().str() : line);
     }
     return all;
 }

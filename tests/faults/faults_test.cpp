@@ -27,8 +27,8 @@ std::string not_found(const std::string& reason) {
            "): only dl_iterate_phdr walks are protected (probe=wrapper), dlopen and dlclose are not";
 }
 
-Fault refused_calibration(const char* name, const std::string& library, const char* wrong, const std::string& reason) {
-    Fault fault{name, {.variables = {{"FAKE_LOADER", wrong}}, .behind = built(library)}};
+Fault refused_calibration(const char* name, const std::string& library, const std::string& reason) {
+    Fault fault{name, {.behind = built(library)}};
     fault.says = {not_found(reason)};
     return fault;
 }
@@ -67,20 +67,9 @@ std::vector<Fault> harmless() {
 // What takes something: said in one line.
 std::vector<Fault> harmful() {
     return {
-        refused_calibration("no_rtld_global", "fake_loader_null.so", "", "the loader exports no _rtld_global"),
-        refused_calibration("rtld_global_nowhere", "fake_loader_nowhere.so", "", "_rtld_global has no symbol entry"),
-        refused_calibration("rtld_global_too_small", "fake_loader_tiny.so", "", "_rtld_global is too small"),
-        refused_calibration("no_lock_owned_in_a_walk", "fake_loader.so", "nothing owned",
-                            "no single mutex is owned inside a dl_iterate_phdr callback"),
-        refused_calibration("two_locks_owned_in_a_walk", "fake_loader.so", "two owned",
-                            "no single mutex is owned inside a dl_iterate_phdr callback"),
-        refused_calibration("lock_owned_after_the_walk", "fake_loader.so", "stays owned",
-                            "the write lock stays owned after the walk"),
-        refused_calibration("no_room_for_the_load_lock", "fake_loader.so", "no room", "no room for the load lock"),
-        refused_calibration("no_lock_beside_the_write_lock", "fake_loader.so", "neighbour is no lock",
-                            "the word beside the write lock is no recursive mutex"),
-        refused_calibration("lock_that_dlopen_does_not_take", "fake_loader.so", "",
-                            "dlopen did not own the expected lock"),
+        refused_calibration("no_rtld_global", "fake_loader_null.so", "the loader exports no _rtld_global"),
+        refused_calibration("rtld_global_nowhere", "fake_loader_nowhere.so", "_rtld_global has no symbol entry"),
+        refused_calibration("rtld_global_too_small", "fake_loader_tiny.so", "_rtld_global is too small"),
         {.name = "no_thread_specific_key",
          .affliction = {.behind = built("takes_keys.so")},
          .says = {"no thread-specific key is free: what a thread holds when it ends is kept until the process ends"}},
@@ -108,6 +97,24 @@ INSTANTIATE_TEST_SUITE_P(Harmless, Faults,
                          ::testing::Combine(::testing::ValuesIn(harmless()), ::testing::ValuesIn(allocators)), name_of);
 INSTANTIATE_TEST_SUITE_P(Harmful, Faults,
                          ::testing::Combine(::testing::ValuesIn(harmful()), ::testing::ValuesIn(allocators)), name_of);
+
+// What else can be wrong with a loader is told by the calibration itself.
+TEST(Calibration, refuses_a_loader_that_it_does_not_know) {
+    const std::pair<const char*, const char*> refusals[] = {
+        {"nothing owned", "no single mutex is owned inside a dl_iterate_phdr callback"},
+        {"two owned", "no single mutex is owned inside a dl_iterate_phdr callback"},
+        {"stays owned", "the write lock stays owned after the walk"},
+        {"no room", "no room for the load lock"},
+        {"neighbour is no lock", "the word beside the write lock is no recursive mutex"},
+        {"", "dlopen did not own the expected lock"},
+    };
+    for (const auto& [wrong, reason] : refusals) {
+        const process::Result result = run_afflicted(
+            {.variables = {{"FAKE_LOADER", wrong}}, .program = {"calibrates"}, .preloads = false}, glibc);
+        EXPECT_TRUE(result.succeeded()) << wrong << ": " << story(result);
+        EXPECT_EQ(result.out, std::string(reason) + "\n") << wrong;
+    }
+}
 
 // The real hang, in the process that lacks something: bare it hangs there too.
 class Deadlock : public ::testing::TestWithParam<Fault> {};
@@ -181,8 +188,8 @@ TEST(Preload, behind_libc_steps_aside_and_says_so) {
     EXPECT_EQ(result.code, 4) << story(result);
     EXPECT_EQ(result.out, "works\n");
     EXPECT_EQ(lines(result.err), (std::vector<std::string>{
-                                     "wrong order: libc.so.6 is preloaded before libunknot.so; put libunknot.so first; "
-                                     "this process runs as without unknot"}));
+                                     "wrong order: libc.so.6 comes before libunknot.so; put libunknot.so first in "
+                                     "LD_PRELOAD; this process runs as without unknot"}));
 }
 
 }  // namespace

@@ -70,12 +70,35 @@ TEST(Log, below_a_file_goes_to_stderr) {
     expect_on_stderr(run_afflicted(reporting_to("/dev/null/log")), "/dev/null/log", "a part of the path is no folder");
 }
 
-// A failure that there are no words for.
 TEST(Log, that_is_a_link_to_itself_goes_to_stderr) {
     const Folder folder;
     const std::string link = folder.file("link");
     fs::create_symlink(link, link);
-    expect_on_stderr(run_afflicted(reporting_to(link)), link, "error " + std::to_string(ELOOP));
+    expect_on_stderr(run_afflicted(reporting_to(link)), link,
+                     "a symbolic link that another user made, or that leads nowhere");
+}
+
+// What the owner of the process, or root, has linked is where the log is wanted ...
+TEST(Log, that_is_a_link_of_ones_own_is_followed) {
+    const Folder folder;
+    fs::create_symlink(folder.file("target"), folder.file("link"));
+    const process::Result result = run_afflicted(reporting_to(folder.file("link")));
+    EXPECT_EQ(result.code, 0) << story(result);
+    EXPECT_EQ(result.err, "");
+    EXPECT_TRUE(process::ReportLine::find(content(folder.file("target")), result.pid));
+}
+
+// ... and what somebody else has planted is not, in a folder that everybody may write to.
+TEST(Log, that_is_somebody_elses_link_goes_to_stderr) {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root, to make a link that is somebody else's";
+    const Folder folder;
+    fs::permissions(folder.path(), fs::perms::all);
+    std::ofstream(folder.file("target")) << "precious\n";
+    fs::create_symlink(folder.file("target"), folder.file("link"));
+    ASSERT_EQ(lchown(folder.file("link").c_str(), 65534, 65534), 0);
+    expect_on_stderr(run_afflicted(reporting_to(folder.file("link"))), folder.file("link"),
+                     "a symbolic link that another user made, or that leads nowhere");
+    EXPECT_EQ(content(folder.file("target")), "precious\n");
 }
 
 TEST(Log, that_is_a_folder_goes_to_stderr) {
@@ -196,6 +219,21 @@ TEST(Log, that_can_be_written_is_written_and_stderr_is_not) {
     EXPECT_EQ(result.err, "");
     const std::string text = content(folder.file("before-" + std::to_string(result.pid) + "-after"));
     EXPECT_TRUE(process::ReportLine::find(text, result.pid)) << text;
+}
+
+// Which ends have a report. The others run no code of anybody's: `unknot stat` reads the counters while there is time.
+TEST(Report, is_written_at_exit_and_at_quick_exit) {
+    for (const char* way : {"exit", "quick_exit", "_exit", "signal"}) {
+        const bool runs_handlers = std::string(way) == "exit" || std::string(way) == "quick_exit";
+        for (const char* mode : {"off", "protect"}) {
+            Affliction affliction = reporting_to("stderr");
+            affliction.variables.emplace_back("UNKNOT_MODE", mode);
+            affliction.program = {"ends_by", way};
+            const process::Result result = run_afflicted(affliction);
+            EXPECT_EQ(describe(result), std::string(way) == "signal" ? "killed by signal 15" : "exited 0");
+            EXPECT_EQ(lines(result.err).size(), runs_handlers ? 1u : 0u) << way << ": " << result.err;
+        }
+    }
 }
 
 }  // namespace

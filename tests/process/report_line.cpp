@@ -17,9 +17,10 @@ std::optional<ReportLine> ReportLine::find(const std::string& log, pid_t pid) {
     const std::string opening = "unknot[" + std::to_string(pid) + "]: report ";
     std::istringstream lines(log);
     for (std::string line; std::getline(lines, line);) {
-        if (!line.starts_with(opening)) continue;
+        const std::size_t at = line.find(opening);  // behind the time
+        if (at == std::string::npos) continue;
         ReportLine report;
-        std::istringstream words(line.substr(opening.size()));
+        std::istringstream words(line.substr(at + opening.size()));
         for (std::string word; words >> word;) {
             const std::size_t equals = word.find('=');
             if (equals != std::string::npos) report.values_[word.substr(0, equals)] = word.substr(equals + 1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The line that the shim writes at exit under UNKNOT_REPORT=exit, read back:
-//   unknot[PID]: report mode=protect probe=owner_words ... diverted=34 ...
+//   TIME unknot[PID]: report mode=protect probe=owner_words ... diverted=34 ...
 #pragma once
 
 #include <sys/types.h>

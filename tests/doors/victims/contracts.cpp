@@ -4,12 +4,15 @@
 // `reference` leaves out where glibc itself, or another allocator, differs from what it documents; `memcheck` where the
 // operators that memcheck puts in libstdc++'s place do: its nothrow forms know no new_handler.
 #include <malloc.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <new>
 #include <string_view>
 
@@ -29,6 +32,11 @@ bool memcheck = false;
 // Volatile: the compiler knows that nobody can have so much.
 volatile std::size_t too_much[] = {SIZE_MAX, SIZE_MAX - 4096, std::size_t{PTRDIFF_MAX} + 1};
 bool plain_realloc_zero_frees = false;
+
+// What aligned_alloc does with an alignment that is none: standards and allocators differ.
+enum class Odd { refused, accepted, fatal };
+constexpr std::size_t odd_alignments[] = {0, 3, 24};
+Odd plain_aligned_alloc[std::size(odd_alignments)];
 
 template <class Call>
 void fails_with(int expected, const char* door, Call call) {
@@ -68,8 +76,15 @@ void alignments() {
     posix_memalign_fails_with(ENOMEM, 64, too_much[0]);
     if (reference) return;
     fails_with(EINVAL, "memalign", [] { return memalign(too_much[0], 1); });
-    for (const std::size_t odd : {0, 3, 24}) {
-        fails_with(EINVAL, "aligned_alloc", [&] { return std::aligned_alloc(odd, 24); });
+    for (std::size_t i = 0; i < std::size(odd_alignments); ++i) {
+        const std::size_t odd = odd_alignments[i];
+        if (plain_aligned_alloc[i] == Odd::refused) {
+            fails_with(EINVAL, "aligned_alloc", [&] { return std::aligned_alloc(odd, 24); });
+        }
+        if (plain_aligned_alloc[i] != Odd::accepted) continue;
+        void* const block = std::aligned_alloc(odd, 24);
+        expect(block != nullptr, "aligned_alloc", "accepts what the allocator accepts", odd);
+        std::free(block);
     }
     void* const block = memalign(24, 10);
     expect(block != nullptr && reinterpret_cast<std::uintptr_t>(block) % 32 == 0, "memalign",
@@ -92,6 +107,19 @@ void nothing() {
     for (const Deallocation& door : standard().deallocations) door.call(nullptr, {100, 64});
     expect(errno == 4711, "every deallocation", "does nothing with NULL");
     expect(malloc_usable_size(nullptr) == 0, "malloc_usable_size", "is 0 for NULL");
+}
+
+// Tried in a child: debug builds end the process.
+Odd try_aligned_alloc(std::size_t odd) {
+    const pid_t child = fork();
+    if (child == 0) {
+        close(STDERR_FILENO);
+        _exit(std::aligned_alloc(odd, 24) == nullptr ? 1 : 0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (!WIFEXITED(status)) return Odd::fatal;
+    return WEXITSTATUS(status) == 0 ? Odd::accepted : Odd::refused;
 }
 
 bool realloc_zero_frees() {
@@ -162,6 +190,9 @@ int main(int argc, char** argv) {
     reference = argc == 3 && std::string_view(argv[2]) == "reference";
     memcheck = argc == 3 && std::string_view(argv[2]) == "memcheck";
     plain_realloc_zero_frees = realloc_zero_frees();
+    for (std::size_t i = 0; i < std::size(odd_alignments); ++i) {
+        plain_aligned_alloc[i] = try_aligned_alloc(odd_alignments[i]);
+    }
     run_in(*where, [&] {
         c_family_refuses_too_much();
         alignments();

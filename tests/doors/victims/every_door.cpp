@@ -133,7 +133,7 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "usage: every_door <where> <where> [vendor], of plain, thread, walk, constructor\n");
         return 2;
     }
-    std::vector<Block> blocks = plan(is_protected() && owns_loader_lock(*here), argc == 4);
+    std::vector<Block> blocks = plan(diverts(*here), argc == 4);
     // What ld.so keeps of the first dlopens is not ours to count.
     for (int i = 0; i < 3; ++i) run_in(Context::constructor, [] {});
     run_in(Context::walk, [] {});  // publishes the gauges
@@ -142,7 +142,7 @@ int main(int argc, char** argv) {
         // In batches, so that a run needs little memory.
         const std::size_t end = std::min(blocks.size(), start + 100);
         run_in(*here, [&] {
-            for (std::size_t i = start; i < end; ++i) allocate(blocks[i], is_protected() && owns_loader_lock(*here));
+            for (std::size_t i = start; i < end; ++i) allocate(blocks[i], diverts(*here));
         });
         run_in(*there, [&] {
             for (std::size_t i = start; i < end; ++i) {

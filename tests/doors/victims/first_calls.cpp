@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::size_t size = 256;
 constexpr auto alignment = std::align_val_t{64};
+Context place{};
 unsigned calls = 0;
 std::uint64_t before = 0;
 
@@ -27,7 +28,7 @@ char* given(void* block, const char* door) {
     expect(block != nullptr, door, "gives a block at its first call");
     std::memset(block, 0x5a, size);
     const std::uint64_t diverted = counter(&StatsPage::diverted) - before;
-    expect(diverted == (is_protected() ? calls : 0u), door, "is diverted at its first call");
+    expect(diverted == (diverts(place) ? calls : 0u), door, "is diverted at its first call");
     return static_cast<char*>(block);
 }
 
@@ -58,6 +59,7 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "usage: first_calls walk|constructor\n");
         return 2;
     }
+    place = *where;
     run_in(*where, call_everything);
     return verdict();
 }

@@ -64,7 +64,7 @@ void resize_through_all_sizes(const Reallocation& door, void*& block, Context th
         resize(door, block, size, wanted);
     }
     // mimalloc, which is C in Debian, aborts where it should throw.
-    if (door.throws && !(is_protected() && owns_loader_lock(there))) return;
+    if (door.throws && !diverts(there)) return;
     std::memset(block, 0x5a, size);
     expect(refuses(door, block), door.name, "refuses too much");
     expect(reads(block, 0, size, 0x5a), door.name, "leaves the block alone when it refuses");
@@ -107,7 +107,7 @@ void resizes_in_one_place_only(Context there) {
     run_in(there, [&] { block = std::realloc(block, 3'000'000); });
     // dlopen itself allocates.
     if (there == Context::constructor) return std::free(block);
-    expect(counter(&StatsPage::diverted) - diverted == (is_protected() && owns_loader_lock(there) ? 1u : 0u), "realloc",
+    expect(counter(&StatsPage::diverted) - diverted == (diverts(there) ? 1u : 0u), "realloc",
            "leaves the arena unless a loader lock is owned");
     std::free(block);
 }

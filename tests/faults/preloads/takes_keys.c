@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Takes every thread-specific key there is, before the shim's constructor can. Preloaded behind the shim.
+// Takes every thread-specific key there is, before the shim needs one. Preloaded behind the shim.
 #include <pthread.h>
 
 __attribute__((constructor)) static void take(void) {

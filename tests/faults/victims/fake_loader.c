@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A loader whose struct of globals is not what the calibration knows. Preloaded behind the shim; it is found before
-// ld.so's own, under a version of its own, so that libc goes on with the true one. FAKE_LOADER says what is wrong.
-#include <dlfcn.h>
+// A loader whose struct of globals is not what the calibration knows: part of the program, so it is found before ld.so's
+// own; under a version of its own, so that libc goes on with the true one. FAKE_LOADER says what is wrong.
 #include <link.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,9 +12,6 @@ struct globals {
 struct globals fake_globals;
 __asm__(".symver fake_globals, _rtld_global@@FAKE");
 
-typedef int (*walk_function)(int (*)(struct dl_phdr_info*, size_t, void*), void*);
-
-static walk_function next;
 static const char* wrong = "";
 static int is_owned_for_ever;
 
@@ -24,7 +20,6 @@ static void make_recursive(pthread_mutex_t* mutex) {
 }
 
 __attribute__((constructor)) static void build(void) {
-    next = (walk_function)dlsym(RTLD_NEXT, "dl_iterate_phdr");
     if (getenv("FAKE_LOADER") != NULL) wrong = getenv("FAKE_LOADER");
     // The write lock is locks[1] and its neighbour locks[0], unless they are missing or stand elsewhere.
     make_recursive(&fake_globals.locks[1]);
@@ -48,7 +43,7 @@ static void release_all(pthread_mutex_t* (*all)[2]) {
     }
 }
 
-int dl_iterate_phdr(int (*callback)(struct dl_phdr_info*, size_t, void*), void* data) {
+int walk_fake_loader(int (*callback)(struct dl_phdr_info*, size_t, void*), void* data) {
     __attribute__((cleanup(release_all))) pthread_mutex_t* locks[2] = {owned(0), owned(1)};
     if (strcmp(wrong, "stays owned") == 0) {
         // By the first walk, for ever.
@@ -59,5 +54,5 @@ int dl_iterate_phdr(int (*callback)(struct dl_phdr_info*, size_t, void*), void* 
     for (int i = 0; i < 2; ++i) {
         if (locks[i] != NULL) pthread_mutex_lock(locks[i]);
     }
-    return next != NULL ? next(callback, data) : 0;
+    return dl_iterate_phdr(callback, data);
 }

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// What allocators do where the standards leave it open: a diverted call answers as the real allocator would. Who is
+// known not to mind is asked by trying; of everybody else, what can be seen without a call.
+#pragma once
+
+#include <cstddef>
+
+#include "policy/stats_page.h"
+
+namespace [[gnu::visibility("hidden")]] unknot {
+
+// Watching modes only, after the table is filled: calls the real allocator.
+void ask_open_questions(AllocatorKind kind);
+
+// realloc(p, 0): true, it frees and returns NULL; false, it returns a block.
+bool realloc_zero_frees();
+
+// The alignment that aligned_alloc gives a block for which `alignment` was asked; no_alignment: it refuses.
+std::size_t accepted_by_aligned_alloc(std::size_t alignment);
+
+}  // namespace unknot
