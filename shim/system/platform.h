@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
+#include <time.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +25,9 @@ static_assert(word_size == 8, "Unknot knows 64-bit machines only");
 // The largest page size of the supported machines (aarch64 kernels may use 64 KiB): a unit that is a whole number of
 // pages everywhere, so that nothing has to ask at run time.
 inline constexpr std::size_t page_multiple = std::size_t{64} << 10;
+
+// What two processors fight for when they write side by side.
+inline constexpr std::size_t cache_line = 64;
 
 namespace raw {
 
@@ -92,6 +95,13 @@ inline int open_append(const char* path) {
 
 inline void close(int fd) {
     call(SYS_close, fd);
+}
+
+// Sleeps for `ns` nanoseconds or less: a futex that nobody wakes. Where even that is refused, not at all.
+inline void rest(long ns) {
+    static constinit const int never_woken = 0;
+    const timespec time{.tv_sec = 0, .tv_nsec = ns};
+    call(SYS_futex, address(&never_woken), FUTEX_WAIT | FUTEX_PRIVATE_FLAG, never_woken, address(&time));
 }
 
 inline std::uint32_t pid() {
