@@ -76,12 +76,17 @@ struct FirstCall {
     }
 };
 
+// No return address. Stands in place of one while this thread changes what it remembers of it: a signal handler's walk
+// in between sees that, and neither believes nor changes anything. (Should it jump out, this thread remembers no more.)
+const void* const being_changed = reinterpret_cast<const void*>(1);
+
 // The walk that has just ended, by code outside the allocator, went without a call of ours: the next one from there is
-// plain. In an order that a signal handler's walk in between cannot mix up.
+// plain.
 void learn_plain_walk(ThreadState& thread, const void* caller) {
+    if (thread.plain_walk.caller == being_changed) return;
     if (!keeps_snapshot() || !snapshot_is_current() || !loader_is_consistent()) return;
     PlainWalk& plain = thread.plain_walk;
-    plain.caller = nullptr;
+    plain.caller = being_changed;
     std::atomic_signal_fence(std::memory_order_seq_cst);
     plain.adds = __atomic_load_n(loader_version.adds, __ATOMIC_RELAXED);  // Relaxed, both: as in is_plain_walk.
     plain.loaded = __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED);
@@ -193,8 +198,8 @@ int walk_without_waiting(ThreadState& thread, InnerCode caller, Callback callbac
     return pass_on(thread, caller, callback, data);
 }
 
-// What code asks for this walk? Remembered for the next walk of this thread, in an order that a signal handler's walk
-// in between cannot mix up. An unwinder that was loaded after the last snapshot is told by its name.
+// What code asks for this walk? Remembered for the next walk of this thread: the answer is read before it is looked
+// whose it is. An unwinder that was loaded after the last snapshot is told by its name.
 InnerCode code_of(ThreadState& thread, const void* caller) {
     WalkCaller& last = thread.last_walk_caller;
     const std::uint32_t generation = inner_code_generation();
@@ -207,7 +212,8 @@ InnerCode code_of(ThreadState& thread, const void* caller) {
         name_object(caller, record);
         return inner_code_named(record.object);
     }
-    last.address = nullptr;
+    if (last.address == being_changed) return known;
+    last.address = being_changed;
     std::atomic_signal_fence(std::memory_order_seq_cst);
     last.code = known;
     last.generation = generation;
