@@ -132,10 +132,14 @@ int pass_on(ThreadState& thread, InnerCode caller, Callback callback, void* data
     return walk_for_real(thread, caller, real_allocator.dl_iterate_phdr, callback, data);
 }
 
+int owner_now(const int* owner) {
+    return __atomic_load_n(owner, __ATOMIC_RELAXED);  // Relaxed: a guess, unless it is this thread
+}
+
 // Not through somebody's wrapper: its locks would be taken under the loader's.
 bool try_to_walk_for_real(ThreadState& thread, InnerCode caller, Callback callback, void* data, int& result) {
-    // Relaxed: a guess, so that an attempt without hope leaves the owner's cache line alone.
-    if (__atomic_load_n(loader_locks.write_owner, __ATOMIC_RELAXED) != nobody) return false;
+    // So that an attempt without hope leaves the owner's cache line alone.
+    if (owner_now(loader_locks.write_owner) != nobody) return false;
     if (pthread_mutex_trylock(loader_locks.write_lock) != 0) return false;
     result = walk_for_real(thread, caller, native_walk, callback, data, true);
     return true;
@@ -161,12 +165,15 @@ bool try_while_outdated(ThreadState& thread, InnerCode caller, Callback callback
                         const StackFindings& found, int& result) {
     if (found.inside_allocator && !found.throwing) return false;
     // An edit by this thread ends when its handler has.
-    const bool is_own = __atomic_load_n(loader_locks.load_owner, __ATOMIC_RELAXED) == thread.id;
+    const bool is_own = owner_now(loader_locks.load_owner) == thread.id;
     for (int i = 0; i < edit_attempts && (found.throwing || !is_own) && !snapshot_is_current(); ++i) {
         raw::rest(edit_rest_ns);
         if (try_to_walk_for_real(thread, caller, callback, data, result)) return true;
     }
     if (!found.throwing || found.inside_allocator || snapshot_is_current()) return false;
+    // Busy for so long, and nobody's: it is this thread that is on its way in or out, and what looks like a throw is
+    // what one has left behind on the stack.
+    if (owner_now(loader_locks.write_owner) == nobody) return false;
     result = pass_on(thread, caller, callback, data);
     return true;
 }

@@ -75,11 +75,9 @@ TEST_P(Samples, do_no_harm) {
     process::Command command{{built("walks/" + victim), sampling.unwinder, amount}};
     const Profile profile(victim);
     if (profiles) {
-        for (auto [name, value] : {std::pair{"CPUPROFILE", profile.path().c_str()},
-                                   {"CPUPROFILE_FREQUENCY", "1000"},
-                                   {"CPUPROFILE_REALTIME", "1"}}) {
-            command.environment.emplace_back(name, value);
-        }
+        command.environment.emplace_back("CPUPROFILE", profile.path());
+        command.environment.emplace_back("CPUPROFILE_FREQUENCY", "1000");
+        command.environment.emplace_back("CPUPROFILE_REALTIME", "1");
     }
     expect_no_harm(command, sampling);
     EXPECT_EQ(std::filesystem::exists(profile.path()), profiles);
