@@ -2,7 +2,6 @@
 #include "shim/loader/fork_handlers.h"
 
 #include <pthread.h>
-#include <time.h>
 
 #include "shim/loader/loaded_objects.h"
 #include "shim/loader/loader_lock.h"
@@ -27,18 +26,11 @@ bool is_edited() {
            owner == __atomic_load_n(loader_locks.load_owner, __ATOMIC_RELAXED);
 }
 
-// By a futex that nobody wakes: every sandbox that lets a program lock a mutex allows it.
-void wait_a_moment() {
-    int word = 0;
-    const timespec moment{.tv_sec = 0, .tv_nsec = attempt_ns};
-    raw::call(SYS_futex, raw::address(&word), FUTEX_WAIT_PRIVATE, 0, raw::address(&moment));
-}
-
 // So that a child in doubt is rare: an edit takes microseconds and asks for no lock but the loader's. Holds nothing, so
 // whoever forks under a lock of the program's adds no order to it.
 void before_fork() {
     if (loader_locks.write_lock == nullptr) return;
-    for (int i = 0; is_edited() && i < edit_attempts; ++i) wait_a_moment();
+    for (int i = 0; is_edited() && i < edit_attempts; ++i) raw::rest(attempt_ns);
 }
 
 void give_back(pthread_mutex_t& lock) {
@@ -79,7 +71,7 @@ void repair(ThreadState& thread, Forker forker) {
     repair_write_lock(old_id, new_id, forker, thread.walks != 0);
     // RT_CONSISTENT between edits; from before the first unmapping until after the last unlinking it says RT_DELETE,
     // and RT_ADD while objects are mapped and linked (glibc, elf/dl-close.c and dl-open.c, all versions).
-    if (loader_locks.write_lock != nullptr && !list_is_consistent()) {
+    if (loader_locks.write_lock != nullptr && !loader_is_consistent()) {
         doubt.store(true, std::memory_order_relaxed);  // Relaxed: read by this process, where nobody else writes it.
     }
     forget_other_readers();

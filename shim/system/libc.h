@@ -19,6 +19,8 @@
 
 #if defined(__GLIBC__)
 #include <gnu/libc-version.h>
+// Where the kernel has put the arguments of the program, above the first thread's frames; exported by ld.so.
+extern "C" void* __libc_stack_end;  // NOLINT(bugprone-reserved-identifier): its name
 #endif
 
 namespace unknot {
@@ -52,18 +54,28 @@ inline const link_map* object_of(const void* address) {
 inline const link_map* first_loaded() {
     return _r_debug.r_map;
 }
-// False from before the first unmapping until after the last unlinking of a dlclose, and while dlopen maps and links
-// (glibc, elf/dl-close.c and dl-open.c, all versions; a debugger relies on it).
-inline bool list_is_consistent() {
-    return __atomic_load_n(&_r_debug.r_state, __ATOMIC_RELAXED) == r_debug::RT_CONSISTENT;
-}
-
 // The environment as the loader hands it to constructors. getenv, of allocators too, knows nothing before libc's own
 // constructor has run, which sets this variable to that very value (csu/init-first.c): it is set here for whoever comes
 // between.
 inline char** environment(char** from_loader) {
     if (environ == nullptr) environ = from_loader;
     return from_loader != nullptr ? from_loader : environ;
+}
+
+// False from the moment at which ld.so begins to load or unload until its list is whole again, for debuggers
+// (elf/dl-load.c, elf/dl-close.c: RT_ADD, RT_DELETE). In the child of a fork beside such a moment it stays false.
+inline bool loader_is_consistent() {
+    return __atomic_load_n(&_r_debug.r_state, __ATOMIC_RELAXED) ==
+           r_debug::RT_CONSISTENT;  // Relaxed: only a reason to ask
+}
+
+// Above every frame of the thread that the process began with, and of a thread that was created: nptl/allocatestack.c
+// puts the descriptor, which pthread_self points into, on top of the stack, on a stack of the program's own too.
+inline const void* end_of_first_stack() {
+    return __libc_stack_end;
+}
+inline const void* end_of_thread_stack() {
+    return reinterpret_cast<const void*>(pthread_self());
 }
 
 // The inside of a recursive mutex, which the loader's locks are. The fields stand in the installed headers
@@ -86,6 +98,11 @@ inline bool is_locked(const pthread_mutex_t& mutex) {
 }
 inline bool is_locked_once(const pthread_mutex_t& mutex) {
     return is_locked(mutex) && mutex.__data.__count == 1 && mutex.__data.__nusers == 1;
+}
+// Of one's own mutex, in a signal handler: has the interrupted code counted its hold down already? It still stands as
+// the owner for an instruction or two; whoever locks and unlocks there would let go for it.
+inline bool is_being_released(const pthread_mutex_t& mutex) {
+    return mutex.__data.__count == 0;
 }
 
 // This thread's id as the loader's mutexes spell it. glibc stores the id cached in its thread descriptor, which is not
@@ -122,8 +139,14 @@ inline const link_map* object_of(const void*) {
 inline char** environment(char**) {
     return environ;
 }
-inline bool list_is_consistent() {
+inline bool loader_is_consistent() {
     return true;
+}
+inline const void* end_of_first_stack() {
+    return nullptr;
+}
+inline const void* end_of_thread_stack() {
+    return nullptr;
 }
 
 // Nobody asks these for an answer where the loader is not known: there is no mutex to ask about.
@@ -143,6 +166,9 @@ inline bool is_locked(const pthread_mutex_t&) {
     return false;
 }
 inline bool is_locked_once(const pthread_mutex_t&) {
+    return false;
+}
+inline bool is_being_released(const pthread_mutex_t&) {
     return false;
 }
 inline int id_in_mutexes() {
