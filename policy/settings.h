@@ -31,6 +31,7 @@ constexpr bool same(const char* a, const char* b) {
 constexpr bool parse(const char* text, Mode& out) {
     if (same(text, "auto")) return out = Mode::automatic, true;
     if (same(text, "protect")) return out = Mode::protect, true;
+    if (same(text, "walks")) return out = Mode::walks, true;
     if (same(text, "observe")) return out = Mode::observe, true;
     if (same(text, "off")) return out = Mode::off, true;
     return false;

@@ -46,7 +46,7 @@ enum class Probe : std::uint8_t {
 };
 
 // What the shim does. `automatic` never stands in the page: it has been resolved to one of the others.
-enum class Mode : std::uint8_t { automatic, protect, observe, off, pass_through };
+enum class Mode : std::uint8_t { automatic, protect, observe, off, pass_through, walks };
 
 enum class AllocatorKind : std::uint8_t {
     unknown,

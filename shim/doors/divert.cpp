@@ -126,7 +126,7 @@ Served divert_allocation(Request request, const void* caller) {
                                   .nothing_to_forward_to = !knows_real_allocator(),
                                   .over_budget = owns && is_over_budget(thread, request.size),
                                   .may_reach_libcs_free = owns && may_end_in_libc(thread, caller),
-                                  .mode = settings.mode})) {
+                                  .mode = mode()})) {
         case Route::observed:
             observe(thread, caller);
             return {false, nullptr};
@@ -155,13 +155,13 @@ bool divert_deallocation(const Deallocation& call, const void* caller) {
     ThreadState& thread = enter();
     const bool owns = owns_loader_lock(thread);
     if (owns && call.pointer == nullptr) return true;
-    const std::size_t held = owns && settings.mode == Mode::protect ? real_block_size(call.pointer) : 0;
+    const std::size_t held = owns && follows_rule_1(mode()) ? real_block_size(call.pointer) : 0;
     switch (route(DeallocationFacts{
         .owns_loader_lock = owns,
         .nothing_to_forward_to = !knows_real_allocator(),
         .over_budget =
             owns && walks_never_wait() && !fits(thread.stretch.waiting, share_of(held), settings.stretch_max.value),
-        .mode = settings.mode})) {
+        .mode = mode()})) {
         case Route::observed:
             observe(thread, caller);
             return false;
@@ -187,7 +187,7 @@ Served divert_reallocation(Reallocation what, const void* caller) {
                                             .nothing_to_forward_to = !knows_real_allocator(),
                                             .over_budget = owns && is_over_budget(thread, request.size),
                                             .may_reach_libcs_free = owns && may_end_in_libc(thread, caller),
-                                            .mode = settings.mode});
+                                            .mode = mode()});
     const bool ours = arena.contains(what.pointer);
     if (way == Route::observed) observe(thread, caller);
     if (way == Route::over_budget) go_over_budget(thread);
@@ -231,7 +231,7 @@ bool must_divert(const void* caller) {
     ThreadState& thread = enter();
     const bool owns = owns_loader_lock(thread);
     if (!owns) settle(thread, caller);
-    return owns && settings.mode == Mode::protect;
+    return owns && follows_rule_1(mode());
 }
 
 }  // namespace unknot

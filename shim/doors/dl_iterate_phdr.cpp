@@ -41,8 +41,7 @@ constexpr long edit_rest_ns = 100'000;
 constexpr int brief_attempts = 1000;
 
 bool keeps_snapshot() {
-    return settings.mode == Mode::protect && settings.walk == WalkMode::nonblocking &&
-           loader_locks.write_lock != nullptr;
+    return follows_rule_2(mode()) && settings.walk == WalkMode::nonblocking && loader_locks.write_lock != nullptr;
 }
 
 // The mark of a walk that is under way, where a signal handler has taken it for a walk that is over: between the mark
@@ -144,6 +143,11 @@ int owner_now(const int* owner) {
     return __atomic_load_n(owner, __ATOMIC_RELAXED);  // Relaxed: a guess, unless it is this thread
 }
 
+bool is_busy(const ThreadState& thread) {
+    const int owner = owner_now(loader_locks.write_owner);
+    return owner != nobody && owner != thread.id;
+}
+
 // Not through somebody's wrapper: its locks would be taken under the loader's.
 bool try_to_walk_for_real(ThreadState& thread, InnerCode caller, Callback callback, void* data, int& result) {
     // So that an attempt without hope leaves the owner's cache line alone.
@@ -208,7 +212,10 @@ int walk_without_waiting(ThreadState& thread, InnerCode caller, Callback callbac
         found = look_at_own_stack(__builtin_frame_address(0));
         if (try_while_outdated(thread, caller, callback, data, found, result)) return result;
     }
-    if (found.inside_allocator) count(unknot_stats.walks_in_allocator);
+    if (found.inside_allocator) {
+        count(unknot_stats.walks_in_allocator);
+        if (settings.mode == Mode::automatic) protect_from_now_on();
+    }
     if (walk_from_snapshot(callback, data, result)) return result;
     return pass_on(thread, caller, callback, data);
 }
@@ -240,15 +247,21 @@ InnerCode code_of(ThreadState& thread, const void* caller) {
 UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data) {
     ThreadState& thread = thread_state;
     const RealAllocator& real = thread.id == nobody ? ask_real() : real_allocator;
-    if (settings.mode != Mode::protect && settings.mode != Mode::observe) return real.dl_iterate_phdr(callback, data);
+    if (!follows_rule_2(mode()) && mode() != Mode::observe) return real.dl_iterate_phdr(callback, data);
     const void* return_address = UNKNOT_CALLER;
     const InnerCode caller = code_of(thread, return_address);
-    if (settings.mode == Mode::observe && may_be_inside_allocator(caller) &&
+    if (mode() == Mode::observe && may_be_inside_allocator(caller) &&
         look_at_own_stack(__builtin_frame_address(0)).inside_allocator) {
         witness(unknot_stats.inside_allocator, return_address);
     }
     if (keeps_snapshot() && may_be_inside_allocator(caller)) {
         return walk_without_waiting(thread, caller, callback, data);
+    }
+    // An unwinder that is part of the program, or of a library with another name. Asked only where it would have to
+    // wait.
+    if (keeps_snapshot() && caller == InnerCode::none && is_busy(thread) &&
+        looks_for_own_return_address(data, __builtin_frame_address(0))) {
+        return walk_without_waiting(thread, InnerCode::unwinder, callback, data);
     }
     const std::uint32_t calls = thread.slow_calls;
     const int result = pass_on(thread, caller, callback, data);

@@ -16,6 +16,7 @@ namespace unknot {
 
 constinit Arena arena{unknot_stats};
 constinit Settings settings;
+constinit std::atomic<Mode> current_mode{Mode::automatic};
 
 namespace {
 
@@ -24,8 +25,7 @@ constinit std::atomic<bool> hot_path_open{false};
 
 // What this thread compares its id with while nothing special is going on.
 const int* quiet_word() {
-    const bool watching = settings.mode == Mode::protect || settings.mode == Mode::observe;
-    return watching ? loader_locks.load_owner : &nobody;
+    return watches_load_lock(mode()) ? loader_locks.load_owner : &nobody;
 }
 
 // Nothing is left to catch up with.
@@ -37,7 +37,14 @@ void go_quiet(ThreadState& thread) {
 }  // namespace
 
 bool walks_never_wait() {
-    return settings.walk == WalkMode::nonblocking && loader_locks.write_lock != nullptr && has_snapshot();
+    return follows_rule_2(mode()) && settings.walk == WalkMode::nonblocking && loader_locks.write_lock != nullptr &&
+           has_snapshot();
+}
+
+void protect_from_now_on() {
+    Mode expected = Mode::pass_through;
+    if (!current_mode.compare_exchange_strong(expected, Mode::protect, std::memory_order_relaxed)) return;
+    std::atomic_ref(unknot_stats.mode).store(Mode::protect, std::memory_order_relaxed);
 }
 
 ThreadState& enter() {

@@ -3,6 +3,7 @@
 // off while it owned a loader lock is caught up with.
 #pragma once
 
+#include "policy/rules.h"
 #include "policy/settings.h"
 #include "shim/arena/arena.h"
 #include "shim/loader/thread_state.h"
@@ -10,7 +11,17 @@
 namespace [[gnu::visibility("hidden")]] unknot {
 
 extern constinit Arena arena;
-extern constinit Settings settings;
+extern constinit Settings settings;  // as asked for
+
+// What this process does. Relaxed everywhere: it changes once after start at most, from pass_through to protect, and a
+// thread that does not know yet is as safe as it was.
+extern constinit std::atomic<Mode> current_mode;
+inline Mode mode() {
+    return current_mode.load(std::memory_order_relaxed);
+}
+// `auto`, in a process whose allocator takes no stack traces: one has been taken inside it all the same, while the
+// loader's lock was busy.
+void protect_from_now_on();
 
 // Is rule 2 in force: does a walk from inside the allocator never wait for the write lock?
 bool walks_never_wait();

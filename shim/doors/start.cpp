@@ -43,55 +43,53 @@ void read_environment(char** variables) {
     set(unknot_stats.arena_limit, settings.arena_max.value);
 }
 
-bool watches() {
-    return settings.mode == Mode::protect || settings.mode == Mode::observe;
-}
-
 // Nothing that the program allocates may be diverted or deferred here: it does not come here, or somebody else keeps
-// account of it. Said, unless nothing has been asked for.
-void stand_aside(const Identity& identity) {
+// account of it. Its walks do come here where only malloc is another's. Said, unless nothing has been asked for.
+Mode stand_aside(const Identity& identity) {
     const Mode asked = settings.mode;
-    settings.mode = Mode::off;
-    switch (identity.position) {
-        case Position::behind_program:
-        case Position::replaced:
-            set_flag(unknot_stats, StatsFlag::not_on_path);
-            break;
-        case Position::behind_preload:
-            set_flag(unknot_stats, StatsFlag::wrong_order);
-            break;
-        case Position::beside_sanitizer:
-        case Position::on_path:
-            break;
+    const bool has_walks =
+        identity.position == Position::behind_program || identity.position == Position::behind_preload;
+    const Mode left =
+        knows_loader && has_walks && asked != Mode::observe && asked != Mode::off ? Mode::walks : Mode::off;
+    if (identity.position == Position::behind_program || identity.position == Position::replaced) {
+        set_flag(unknot_stats, StatsFlag::not_on_path);
     }
-    if (asked == Mode::off) return;
-    if (identity.position == Position::behind_program) report::not_on_path(identity.malloc_owner);
-    if (identity.position == Position::behind_preload) report::wrong_order(identity.malloc_owner);
+    if (identity.position == Position::behind_preload) set_flag(unknot_stats, StatsFlag::wrong_order);
+    // Walks are all that was asked for.
+    if (asked == Mode::off || (asked == Mode::walks && left == Mode::walks)) return left;
+    if (identity.position == Position::behind_program) report::not_on_path(identity.malloc_owner, left);
+    if (identity.position == Position::behind_preload) report::wrong_order(identity.malloc_owner, left);
     if (identity.position == Position::replaced) report::calls_redirected();
     if (identity.position == Position::beside_sanitizer && asked != Mode::automatic) {
         report::beside_sanitizer(identity.malloc_owner);
     }
+    return left;
 }
 
-void decide_mode(Identity& identity) {
-    const Mode asked = settings.mode;
-    settings.mode = resolve_mode(asked, identity.evidence);
-    if (identity.position == Position::on_path && watches() && !calls_arrive()) identity.position = Position::replaced;
-    if (identity.position != Position::on_path) {
-        settings.mode = asked;
-        return stand_aside(identity);
+Mode decide_mode(Identity& identity) {
+    const Mode mode = resolve_mode(settings.mode, identity.evidence);
+    if (identity.position == Position::on_path && watches_load_lock(mode) && !calls_arrive()) {
+        identity.position = Position::replaced;
     }
-    if (!knows_loader && settings.mode == Mode::pass_through) report::another_libc();
+    if (identity.position != Position::on_path) return stand_aside(identity);
+    if (!knows_loader && mode == Mode::pass_through) report::another_libc();
+    return mode;
 }
 
 void begin_watching(const Identity& identity) {
     find_object_finder();
-    find_cxx_runtime();
-    ask_open_questions(identify(identity.evidence));
     const WalkFunction walk = past_wrappers("dl_iterate_phdr", real_allocator.dl_iterate_phdr);
-    if (const char* failure = calibrate(walk)) report::calibration_failed(failure);
+    const char* failure = nullptr;
+    if (watches_load_lock(mode())) {
+        find_cxx_runtime();
+        ask_open_questions(identify(identity.evidence));
+        failure = calibrate(walk, Wanted::both_locks);
+    } else {
+        failure = calibrate(walk, Wanted::write_lock);
+    }
+    if (failure != nullptr) report::calibration_failed(failure);
     watch_forks();
-    if (settings.mode == Mode::protect && settings.walk == WalkMode::nonblocking) {
+    if (follows_rule_2(mode()) && settings.walk == WalkMode::nonblocking) {
         find_version_words();
         refresh_snapshot();
         if (!has_snapshot()) report::no_snapshot();
@@ -105,7 +103,7 @@ void introduce(const Identity& identity) {
     StatsPage& page = unknot_stats;
     page.version = stats_version;
     page.size = sizeof(StatsPage);
-    page.mode = settings.mode;
+    page.mode = mode();
     page.probe = loader_locks.probe;
     page.allocator = identify(identity.evidence);
     page.walk_mode = settings.walk;
@@ -129,8 +127,10 @@ void finish() {
     ask_real();  // fills the table, if nobody has allocated yet
     read_environment(environment(variables));
     Identity identity = identify_process(settings.mode);
-    decide_mode(identity);
-    if (watches()) begin_watching(identity);
+    const Mode decided = decide_mode(identity);
+    // Before the first question about locks, which the calibration's own calls ask.
+    current_mode.store(decided, std::memory_order_relaxed);
+    if (knows_loader && (watches_load_lock(decided) || follows_rule_2(decided))) begin_watching(identity);
     introduce(identity);
     seal_real_allocator();
     seal_libc_functions();

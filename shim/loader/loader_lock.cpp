@@ -60,7 +60,7 @@ const char* locate_rtld_global() {
     return nullptr;
 }
 
-const char* find_and_confirm(WalkFunction walk) {
+const char* find_and_confirm(WalkFunction walk, Wanted wanted) {
     if (const char* missing = locate_rtld_global()) return missing;
     calibration.id = id_in_mutexes();
     walk(find_write_lock, nullptr);
@@ -68,11 +68,13 @@ const char* find_and_confirm(WalkFunction walk) {
     if (!is_not_ours(*calibration.write_lock)) return "the write lock stays owned after the walk";
     const auto offset = reinterpret_cast<char*>(calibration.write_lock) - calibration.start;
     if (static_cast<std::size_t>(offset) < sizeof(pthread_mutex_t)) return "no room for the load lock";
+    if (wanted == Wanted::write_lock) return nullptr;
     calibration.load_lock = calibration.write_lock - 1;
     if (!is_not_ours(*calibration.load_lock)) return "the word beside the write lock is no recursive mutex";
     // ld.so allocates the message of a failed dlopen while it owns the load lock; confirm_load_lock sees that.
     always_go_slow(thread_state);
-    if (void* unexpected = past_wrappers("dlopen", dlopen)("/nonexistent/unknot-calibration", RTLD_LAZY | RTLD_LOCAL)) dlclose(unexpected);
+    if (void* unexpected = past_wrappers("dlopen", dlopen)("/nonexistent/unknot-calibration", RTLD_LAZY | RTLD_LOCAL))
+        dlclose(unexpected);
     // A look-up that succeeds takes the error back (dlfcn/dlerror.c, all versions); dlerror would have it formatted
     // first, through code and tables of libc's that the program may never need.
     look_up_rtld_global();
@@ -83,10 +85,10 @@ const char* find_and_confirm(WalkFunction walk) {
 
 }  // namespace
 
-const char* calibrate(WalkFunction walk) {
-    const char* failure = find_and_confirm(walk);
+const char* calibrate(WalkFunction walk, Wanted wanted) {
+    const char* failure = find_and_confirm(walk, wanted);
     if (failure == nullptr) {
-        loader_locks.load_owner = &owner_of(*calibration.load_lock);
+        if (calibration.load_lock != nullptr) loader_locks.load_owner = &owner_of(*calibration.load_lock);
         loader_locks.write_owner = &owner_of(*calibration.write_lock);
         loader_locks.write_lock = calibration.write_lock;
         loader_locks.rtld_global = calibration.start;

@@ -33,8 +33,11 @@ extern constinit LoaderLocks loader_locks;
 
 // Finds and confirms the words. On failure the probe is Probe::wrapper and the return value says why; nullptr: success.
 // Must run while this thread owns no loader lock. `walk` is libc's dl_iterate_phdr.
+// The load lock is confirmed by an allocation of ld.so's that comes to our malloc. Where malloc is not ours it does not
+// come, and nothing depends on that lock: walks need the write lock alone.
+enum class Wanted : std::uint8_t { both_locks, write_lock };
 using WalkFunction = int (*)(int (*)(dl_phdr_info*, std::size_t, void*), void*);
-const char* calibrate(WalkFunction walk);
+const char* calibrate(WalkFunction walk, Wanted wanted);
 
 // Called for every allocation while the calibration runs: confirms the load lock from inside a dlopen. Does this thread
 // own it?

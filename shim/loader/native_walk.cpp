@@ -4,8 +4,7 @@
 #include <atomic>
 
 #include "shim/allocator/real_allocator.h"
-#include "shim/system/dynamic_symbols.h"
-#include "shim/system/libc.h"
+#include "shim/system/libc_functions.h"
 
 namespace unknot {
 
@@ -19,10 +18,7 @@ constinit std::atomic<Walk> native{nullptr};
 Walk find() {
     Walk walk = native.load(std::memory_order_relaxed);
     if (walk != nullptr) return walk;
-    const dl_phdr_info libc = libc_object();
-    const DynamicSymbol found =
-        libc.dlpi_phdr != nullptr ? find_dynamic_symbol(libc, "dl_iterate_phdr") : DynamicSymbol{};
-    walk = found.bytes != 0 ? reinterpret_cast<Walk>(found.start) : real_allocator.dl_iterate_phdr;
+    walk = past_wrappers("dl_iterate_phdr", real_allocator.dl_iterate_phdr);
     native.store(walk, std::memory_order_relaxed);
     return walk;
 }

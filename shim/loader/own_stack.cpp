@@ -66,13 +66,12 @@ class SignalStack {
     Address end_ = 0;
 };
 
-}  // namespace
-
-// `frame` stands on a page that can be read. Every further page is asked for first: this may be a coroutine's stack,
-// which ends where nobody knows, and the piece is copied at once, before anybody can have unmapped what lies behind it.
-StackFindings look_at_own_stack(const void* frame, std::size_t limit) {
-    StackFindings found{};
-    SignalStack signal_stack;
+// Shows `visit(where, what)` every word from `frame` upwards until that says false or the stack ends; false: the kernel
+// may not be asked whether it goes on. `frame` stands on a page that can be read. Every further page is asked for
+// first: this may be a coroutine's stack, which ends where nobody knows, and the piece is copied at once, before
+// anybody can have unmapped what lies behind it.
+template <class Visit>
+bool each_word(const void* frame, std::size_t limit, Visit visit) {
     Address words[piece_words];
     const Address start = reinterpret_cast<Address>(frame) & ~(word - 1);
     Address end = known_end(start);
@@ -82,27 +81,83 @@ StackFindings look_at_own_stack(const void* frame, std::size_t limit) {
         if (to > end) to = end;
         if (at >= next_page(start)) {
             const Word answer = word_at(reinterpret_cast<const void*>(at), 0);
-            if (answer == Word::unknown) found.inside_allocator = true;  // a doubt
-            if (answer == Word::unknown || answer == Word::unreadable) break;
+            if (answer == Word::unknown) return false;
+            if (answer == Word::unreadable) return true;
         }
         const std::size_t count = (to - at) / word;
         copy(words, at, count);
         for (std::size_t i = 0; i < count; ++i, at += word) {
-            const InnerCode code = inner_code_at(strip_signature(reinterpret_cast<const void*>(words[i])));
-            if (code == InnerCode::throwing) {
-                found.throwing = true;
-                return found;
-            }
-            if (code == InnerCode::allocator) found.inside_allocator = true;
-            if (signal_stack.shows_in(at, words[i])) {
-                // The interrupted stack is not further up, and what it was doing is unknown: a doubt.
-                found.inside_allocator = true;
-                if (signal_stack.end() < end) end = signal_stack.end();
-            }
+            if (!visit(at, words[i], end)) return true;
         }
         at = to;
     }
+    return true;
+}
+
+// Do the instructions before this address end in a call? `code` can be read from eight bytes before.
+bool follows_a_call(const unsigned char* code) {
+#if defined(__x86_64__)
+    if (code[-5] == 0xe8) return true;  // call rel32
+    for (int length = 2; length <= 7; ++length) {
+        // call r/m64: ff /2, its address in up to six more bytes
+        if (code[-length] == 0xff && (code[1 - length] >> 3 & 7) == 2) return true;
+    }
+    return false;
+#else
+    std::uint32_t instruction = 0;
+    __builtin_memcpy(&instruction, code - 4, sizeof instruction);
+    return (instruction & 0xfc000000) == 0x94000000 || (instruction & 0xfffffc1f) == 0xd63f0000;  // bl, blr
+#endif
+}
+
+bool is_return_address(Address address) {
+    const auto* code = reinterpret_cast<const unsigned char*>(address);
+    return address > least_page && is_readable(reinterpret_cast<const void*>((address - 8) & ~Address{3}), false) &&
+           is_readable(reinterpret_cast<const void*>(address & ~Address{3}), false) && follows_a_call(code);
+}
+
+}  // namespace
+
+StackFindings look_at_own_stack(const void* frame, std::size_t limit) {
+    StackFindings found{};
+    SignalStack signal_stack;
+    const bool sure = each_word(frame, limit, [&](Address at, Address value, Address& end) {
+        const InnerCode code = inner_code_at(strip_signature(reinterpret_cast<const void*>(value)));
+        if (code == InnerCode::throwing) {
+            found.throwing = true;
+            return false;
+        }
+        if (code == InnerCode::allocator) found.inside_allocator = true;
+        if (signal_stack.shows_in(at, value)) {
+            // The interrupted stack is not further up, and what it was doing is unknown: a doubt.
+            found.inside_allocator = true;
+            if (signal_stack.end() < end) end = signal_stack.end();
+        }
+        return true;
+    });
+    if (!sure) found.inside_allocator = true;  // a doubt
     return found;
+}
+
+bool looks_for_own_return_address(const void* data, const void* frame) {
+    const auto at = reinterpret_cast<Address>(data);
+    if (at % word != 0 || !is_readable(data, false) || !is_readable(static_cast<const char*>(data) + 4, false)) {
+        return false;
+    }
+    Address wanted = 0;
+    copy(&wanted, at, 1);
+    // The one is a return address less one, so that it lies inside the call; the other, of the frame where a trace
+    // begins, stands in the registers that were kept for it.
+    for (const Address address : {wanted + 1, wanted}) {
+        bool found = false;
+        each_word(frame, scan_limit, [&](Address where, Address value, Address&) {
+            found = where != at &&
+                    reinterpret_cast<Address>(strip_signature(reinterpret_cast<const void*>(value))) == address;
+            return !found;
+        });
+        if (found && is_return_address(address)) return true;
+    }
+    return false;
 }
 
 bool is_further_up(const void* upper, const void* frame) {

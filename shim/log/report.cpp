@@ -54,24 +54,31 @@ void bad_setting(const BadSetting& bad) {
     write(line);
 }
 
-void not_on_path(const char* owner) {
+namespace {
+const char* what_is_left(Mode mode) {
+    return mode == Mode::walks ? "; this process is protected by its walks alone (mode=walks)"
+                               : "; this process runs as without unknot";
+}
+}  // namespace
+
+void not_on_path(const char* owner, Mode left) {
     Line line;
-    line << "not on the path: " << owner
-         << " defines malloc itself, before any preload; this process runs as without unknot";
+    line << "not on the path: " << owner << " defines malloc itself, before any preload" << what_is_left(left);
     write(line);
 }
 
-void wrong_order(const char* allocator) {
+void wrong_order(const char* allocator, Mode left) {
     Line line;
-    line << "wrong order: " << allocator
-         << " comes before libunknot.so; put libunknot.so first in LD_PRELOAD; this process runs as without unknot";
+    line << "wrong order: " << allocator << " comes before libunknot.so; put libunknot.so first in LD_PRELOAD"
+         << what_is_left(left);
     write(line);
 }
 
 void calls_redirected() {
     Line line;
-    line << "not on the path: calls of malloc are redirected before they arrive (valgrind does that); this process runs "
-            "as without unknot";
+    line
+        << "not on the path: calls of malloc are redirected before they arrive (valgrind does that); this process runs "
+           "as without unknot";
     write(line);
 }
 

@@ -10,8 +10,8 @@
 namespace unknot::report {
 
 void bad_setting(const BadSetting& bad);
-void not_on_path(const char* executable_malloc_owner);
-void wrong_order(const char* allocator);
+void not_on_path(const char* executable_malloc_owner, Mode left);
+void wrong_order(const char* allocator, Mode left);
 void calls_redirected();
 void beside_sanitizer(const char* runtime);
 [[noreturn]] void no_real_allocator();

@@ -121,10 +121,12 @@ TEST(StartBefore, a_plug_in_that_is_bound_to_libc_directly_may_free_what_libc_al
     Affliction affliction{.program = {"loads_deep", built("fault_deep_plugin.so")}};
     affliction.variables = {{"DUMP_HEAPTRACK_OUTPUT", "/dev/null"}};
     expect_as_bare(affliction, glibc);
-    for (const char* preload : {"libc_malloc_debug.so.0", "libmemusage.so", "/usr/lib/heaptrack/libheaptrack_preload.so",
-                                "/usr/lib/x86_64-linux-gnu/heaptrack/libheaptrack_preload.so"}) {
+    for (const char* preload :
+         {"libc_malloc_debug.so.0", "libmemusage.so", "/usr/lib/heaptrack/libheaptrack_preload.so",
+          "/usr/lib/x86_64-linux-gnu/heaptrack/libheaptrack_preload.so"}) {
         const Allocator passing_on{"", preload};
-        if (has_library(preload) && run_bare(affliction, passing_on).succeeded()) expect_as_bare(affliction, passing_on);
+        if (has_library(preload) && run_bare(affliction, passing_on).succeeded())
+            expect_as_bare(affliction, passing_on);
     }
 }
 

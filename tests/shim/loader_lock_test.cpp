@@ -71,7 +71,7 @@ TEST(LoaderLockUnknown, leaves_the_probe_to_the_wrapper_and_says_why) {
     if (child == 0) {
         thread_state.id = id_in_mutexes();
         thread_state.id = id_in_mutexes();
-        const char* failure = calibrate(walk_without_a_lock);
+        const char* failure = calibrate(walk_without_a_lock, Wanted::both_locks);
         bool good = failure != nullptr && loader_locks.probe == Probe::wrapper && !owns_loader_lock(thread_state);
         thread_state.walks = 1;
         thread_state.outermost_walk =
@@ -104,7 +104,7 @@ class LoaderLock : public ::testing::Test {
         });
         while (rounds < 100) std::this_thread::yield();
         thread_state.id = id_in_mutexes();
-        failure_ = calibrate(dl_iterate_phdr);
+        failure_ = calibrate(dl_iterate_phdr, Wanted::both_locks);
         stop = true;
         walker.join();
         loader.join();
