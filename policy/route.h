@@ -7,23 +7,25 @@
 namespace unknot {
 
 enum class Route : std::uint8_t {
-    real,      // straight to the real allocator
-    arena,     // served by, or given back to, the arena
-    deferred,  // a free that waits until this thread owns no loader lock
-    observed,  // counted, then to the real allocator (observe mode)
+    real,         // straight to the real allocator
+    arena,        // served by, or given back to, the arena
+    deferred,     // a free that waits until this thread owns no loader lock
+    observed,     // counted, then to the real allocator (observe mode)
+    over_budget,  // counted, then to the real allocator: rule 2 alone
 };
 
 struct AllocationFacts {
     bool owns_loader_lock = false;
     bool nothing_to_forward_to = false;  // the real function is not known yet
+    bool over_budget = false;            // its stretch has no room for this call (policy/stretch.h)
     Mode mode = Mode::protect;
 };
 
-// Rule 1: a thread that owns L never enters the allocator.
+// Rule 1: a thread that owns L never enters the allocator, within the budget of its stretch.
 constexpr Route route(const AllocationFacts& call) {
     if (call.nothing_to_forward_to) return Route::arena;
     if (!call.owns_loader_lock) return Route::real;
-    if (call.mode == Mode::protect) return Route::arena;
+    if (call.mode == Mode::protect) return call.over_budget ? Route::over_budget : Route::arena;
     return call.mode == Mode::observe ? Route::observed : Route::real;
 }
 
@@ -31,6 +33,7 @@ struct DeallocationFacts {
     bool ours = false;  // the block lies in the arena
     bool owns_loader_lock = false;
     bool nothing_to_forward_to = false;
+    bool over_budget = false;
     Mode mode = Mode::protect;
 };
 
@@ -38,7 +41,7 @@ constexpr Route route(const DeallocationFacts& call) {
     if (call.ours) return Route::arena;
     if (call.nothing_to_forward_to) return Route::deferred;
     if (!call.owns_loader_lock) return Route::real;
-    if (call.mode == Mode::protect) return Route::deferred;
+    if (call.mode == Mode::protect) return call.over_budget ? Route::over_budget : Route::deferred;
     return call.mode == Mode::observe ? Route::observed : Route::real;
 }
 
@@ -48,6 +51,8 @@ static_assert(route(AllocationFacts{.owns_loader_lock = true, .mode = Mode::obse
 static_assert(route(AllocationFacts{.owns_loader_lock = true, .mode = Mode::pass_through}) == Route::real);
 static_assert(route(DeallocationFacts{.ours = true, .owns_loader_lock = true}) == Route::arena);
 static_assert(route(DeallocationFacts{.owns_loader_lock = true}) == Route::deferred);
+static_assert(route(AllocationFacts{.owns_loader_lock = true, .over_budget = true}) == Route::over_budget);
+static_assert(route(AllocationFacts{.nothing_to_forward_to = true, .over_budget = true}) == Route::arena);
 static_assert(route(DeallocationFacts{.ours = true, .mode = Mode::off}) == Route::arena);
 
 // What an allocation under a loader lock does when the arena has no room for it (UNKNOT_ARENA_FULL).

@@ -33,7 +33,9 @@ namespace unknot {
     X(chunks_recycled,      "count", counter, "chunks that were emptied and taken back for reuse")                \
     X(large_blocks,         "count", counter, "blocks that got pages of their own")                               \
     X(snapshot_generation,  "count", gauge,   "how many snapshots of the loaded objects have been published") \
-    X(locks_renewed,        "count", counter, "write locks given back in the child of a fork, whose owner had stayed in the parent")
+    X(locks_renewed,        "count", counter, "write locks given back in the child of a fork, whose owner had stayed in the parent") \
+    X(waiting_bytes,        "bytes", gauge,   "bytes of blocks whose free is deferred and not drained yet")       \
+    X(over_budget,          "count", counter, "calls under a loader lock that went to the real allocator because their stretch had used up its budget; a stretch that has used it up altogether counts once")
 // clang-format on
 
 // Where the answer to "does this thread own a loader lock" comes from.
@@ -92,7 +94,7 @@ struct StatsPage {
     UNKNOT_COUNTERS(UNKNOT_FIELD)
 #undef UNKNOT_FIELD
     // Room for counters yet to come, so that what follows stays where it is.
-    std::uint64_t spare_[64 - 22];
+    std::uint64_t spare_[64 - 24];
     // Observe mode: who allocated or freed while it owned a loader lock (L -> M) ...
     WitnessRecord under_loader_lock[witness_records];
     // ... and who walked the loaded objects from inside the allocator (M -> L).
@@ -106,7 +108,7 @@ inline constexpr std::uint32_t stats_version = 1;
 inline constexpr std::uint32_t stats_counters = 0 UNKNOT_COUNTERS(UNKNOT_COUNT_ONE);
 #undef UNKNOT_COUNT_ONE
 
-static_assert(stats_counters == 22);
+static_assert(stats_counters == 24);
 static_assert(offsetof(StatsPage, magic) == 0);
 static_assert(offsetof(StatsPage, version) == 8);
 static_assert(offsetof(StatsPage, size) == 12);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/doors/averted.h"
 
+#include "shim/loader/fork_handlers.h"
 #include "shim/loader/loader_lock.h"
 #include "shim/log/stats.h"
 
@@ -8,17 +9,21 @@ namespace unknot {
 
 namespace {
 
-// The last owner of the write lock whom an allocator's walk would have waited for, and the last thread that diverted or
-// deferred inside a walk that is not over. Relaxed everywhere: for the statistics, and each thread clears its own when
-// its walk is over, or before the next one.
-constinit std::atomic<int> contended{nobody};
+// Relaxed everywhere in this file: for the statistics, and each thread clears its own when its walk is over, or before
+// the next one.
+std::atomic<int>& contended() {
+    return cleared_in_children.load(std::memory_order_relaxed)->contended;
+}
+// The last thread that diverted or deferred inside a walk that is not over.
 constinit std::atomic<int> diverting{nobody};
 
 void clear_contention(const ThreadState& thread, std::uint64_t* counter) {
     int mine = thread.id;
-    if (contended.load(std::memory_order_relaxed) != mine) return;
-    if (contended.compare_exchange_strong(mine, nobody, std::memory_order_relaxed) && counter != nullptr)
+    if (contended().load(std::memory_order_relaxed) != mine) return;
+    if (contended().compare_exchange_strong(mine, ClearedInChildren::uncontended, std::memory_order_relaxed) &&
+        counter != nullptr) {
         count(*counter);
+    }
 }
 
 }  // namespace
@@ -31,7 +36,6 @@ void forget_walk(const ThreadState& thread) {
 void note_diverting(ThreadState& thread) {
     if (!owns_write_lock(thread)) return;
     thread.plain_walk.caller = nullptr;
-    thread.watched = &thread.id;  // whatever holds the lock here: the first call after it forgets
     diverting.store(thread.id, std::memory_order_relaxed);
     clear_contention(thread, &unknot_stats.averted);
 }
@@ -40,11 +44,7 @@ void note_contention() {
     const int owner = __atomic_load_n(loader_locks.write_owner, __ATOMIC_RELAXED);
     if (owner == nobody) return;
     if (owner == diverting.load(std::memory_order_relaxed)) return count(unknot_stats.averted);
-    contended.store(owner, std::memory_order_relaxed);
-}
-
-bool is_contended(const ThreadState& thread) {
-    return contended.load(std::memory_order_relaxed) == thread.id;
+    contended().store(owner, std::memory_order_relaxed);
 }
 
 }  // namespace unknot

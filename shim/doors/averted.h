@@ -13,7 +13,5 @@ void note_contention();
 void note_diverting(ThreadState& thread);
 // The walk that this thread may have been in is over.
 void forget_walk(const ThreadState& thread);
-// Has an allocator's walk met this thread's hold of the lock?
-bool is_contended(const ThreadState& thread);
 
 }  // namespace unknot

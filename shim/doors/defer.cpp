@@ -31,16 +31,20 @@ void replay(const Deallocation& call) {
 
 }  // namespace
 
-bool defer(ThreadState& thread, const Deallocation& call) {
+bool defer(ThreadState& thread, const Deallocation& call, std::size_t held) {
     auto* record = static_cast<DeferredFree*>(arena.allocate(thread.cursor, sizeof(DeferredFree)));
     if (record == nullptr) return false;
+    record->held = held;
     record->call = call;
+    // Before the push: whoever drains it takes it back from a sum that contains it.
+    count(unknot_stats.waiting_bytes, held);
+    thread.stretch.waiting += share_of(held);
     deferred_frees.push(record);
     count(unknot_stats.deferred);
     // A walk that an unwinder makes inside the allocator ends inside the allocator: draining there would enter it.
     const Drain when = thread.walks != 0 && thread.walk_by_inner_code ? Drain::careful : Drain::at_once;
     if (thread.drain != Drain::at_once) thread.drain = when;
-    thread.watched = &thread.id;
+    always_go_slow(thread);
     note_diverting(thread);
     arm_exit_hook(thread);
     publish_blocks(thread);
@@ -49,10 +53,12 @@ bool defer(ThreadState& thread, const Deallocation& call) {
 
 void drain(ThreadState& thread) {
     thread.drain = Drain::nothing;
+    thread.stretch.waiting = 0;
     DeferredFree* record = deferred_frees.take_all();
     while (record != nullptr) {
         const Deallocation call = record->call;
         DeferredFree* next = record->next;
+        count(unknot_stats.waiting_bytes, 0 - std::uint64_t{record->held});
         arena.deallocate(thread.cursor, record);
         // Before the call: whoever finds all frees drained and then looks sees no more than one still on its way.
         replay(call);

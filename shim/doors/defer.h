@@ -7,8 +7,8 @@
 
 namespace [[gnu::visibility("hidden")]] unknot {
 
-// False: there was no room for the record.
-bool defer(ThreadState& thread, const Deallocation& call);
+// `held`: bytes that the block holds. False: there was no room for the record.
+bool defer(ThreadState& thread, const Deallocation& call, std::size_t held);
 
 // Runs every deferred free. This thread owns no loader lock and does not stand inside the allocator.
 void drain(ThreadState& thread);

@@ -9,9 +9,9 @@
 // Thread safety: any thread, any time, signal handlers too.
 // (1) A record is pushed once and taken once: take_all empties the list in one exchange, so there is no pop that could
 //     meet a recycled record (no ABA).
-// (2) Bounded: every record stands for a live block of the real allocator, which the program got while it owned no
-//     loader lock; a thread that defers drains at its first call after it has let go, at the end of its walk, or at its
-//     exit, and takes everybody's records with it. So records of a thread are those of one stretch under a loader lock.
+// (2) Bounded: the records of a thread are those of one stretch under a loader lock (it drains at its first call after
+//     it has let go, at the end of its walk, or at its exit, and takes everybody's records with it), and what a stretch
+//     may hold back is bounded: policy/stretch.h. Without rule 2 (UNKNOT_WALK=native) there is no such bound.
 #pragma once
 
 #include <atomic>
@@ -39,6 +39,7 @@ struct Deallocation {
 
 struct DeferredFree {
     DeferredFree* next;
+    std::size_t held;  // bytes that the block holds, as far as the real allocator can tell
     Deallocation call;
 };
 

@@ -26,6 +26,8 @@ void* from_arena(ThreadState& thread, const Request& request) {
         count(unknot_stats.diverted);
         count(unknot_stats.diverted_bytes, request.size);
     }
+    thread.stretch.diverted += request.size;
+    always_go_slow(thread);  // the first call after the lock is gone catches up
     note_diverting(thread);
     arm_exit_hook(thread);
     publish_blocks(thread);
@@ -78,6 +80,22 @@ void move(void* to, std::size_t to_bytes, const void* from, std::size_t from_byt
     }
 }
 
+// Has this thread's stretch no room for `bytes` more in the arena? Only the load lock's: what is parsed inside a walk
+// is what the arena is for. What no allocator can have the arena refuses.
+bool is_over_budget(const ThreadState& thread, std::size_t bytes) {
+    return bytes <= PTRDIFF_MAX && walks_never_wait() && !owns_write_lock(thread) &&
+           !fits(thread.stretch.diverted, bytes, settings.stretch_max.value);
+}
+
+// To the real allocator, although this thread owns a loader lock. Once nothing fits any more, calls need not ask until
+// the load lock is free again.
+void go_over_budget(ThreadState& thread) {
+    count(unknot_stats.over_budget);
+    if (thread.walks == 0 && !owns_write_lock(thread) && is_used_up(thread.stretch, settings.stretch_max.value)) {
+        go_slow_when_free(thread, loader_locks.load_owner);
+    }
+}
+
 bool is_aligned(const void* p, std::size_t alignment) {
     return reinterpret_cast<std::uintptr_t>(p) % alignment == 0;
 }
@@ -98,10 +116,15 @@ bool resize_in_place(ThreadState& thread, void* pointer, const Request& request)
 Served divert_allocation(Request request, const void* caller) {
     ThreadState& thread = enter();
     const bool owns = owns_loader_lock(thread);
-    switch (route(AllocationFacts{
-        .owns_loader_lock = owns, .nothing_to_forward_to = !knows_real_allocator(), .mode = settings.mode})) {
+    switch (route(AllocationFacts{.owns_loader_lock = owns,
+                                  .nothing_to_forward_to = !knows_real_allocator(),
+                                  .over_budget = owns && is_over_budget(thread, request.size),
+                                  .mode = settings.mode})) {
         case Route::observed:
             observe(thread, caller);
+            return {false, nullptr};
+        case Route::over_budget:
+            go_over_budget(thread);
             return {false, nullptr};
         case Route::arena:
             if (request.alignment == no_alignment) return refuse(request, caller);
@@ -124,14 +147,22 @@ bool divert_deallocation(const Deallocation& call, const void* caller) {
     }
     ThreadState& thread = enter();
     const bool owns = owns_loader_lock(thread);
+    if (owns && call.pointer == nullptr) return true;
+    const std::size_t held = owns && settings.mode == Mode::protect ? real_block_size(call.pointer) : 0;
     switch (route(DeallocationFacts{
-        .owns_loader_lock = owns, .nothing_to_forward_to = !knows_real_allocator(), .mode = settings.mode})) {
+        .owns_loader_lock = owns,
+        .nothing_to_forward_to = !knows_real_allocator(),
+        .over_budget =
+            owns && walks_never_wait() && !fits(thread.stretch.waiting, share_of(held), settings.stretch_max.value),
+        .mode = settings.mode})) {
         case Route::observed:
-            if (call.pointer == nullptr) return false;
             observe(thread, caller);
             return false;
+        case Route::over_budget:
+            go_over_budget(thread);
+            return false;
         case Route::deferred:
-            if (call.pointer == nullptr || defer(thread, call)) return true;
+            if (defer(thread, call, held)) return true;
             count(unknot_stats.forwarded);
             return false;
         default:
@@ -145,13 +176,13 @@ Served divert_reallocation(Reallocation what, const void* caller) {
     if (what.pointer == nullptr) return divert_allocation(request, caller);
     ThreadState& thread = enter();
     const bool owns = owns_loader_lock(thread);
-    const Route way = route(AllocationFacts{
-        .owns_loader_lock = owns, .nothing_to_forward_to = !knows_real_allocator(), .mode = settings.mode});
+    const Route way = route(AllocationFacts{.owns_loader_lock = owns,
+                                            .nothing_to_forward_to = !knows_real_allocator(),
+                                            .over_budget = owns && is_over_budget(thread, request.size),
+                                            .mode = settings.mode});
     const bool ours = arena.contains(what.pointer);
-    if (way == Route::observed) {
-        count(unknot_stats.observed);
-        witness(unknot_stats.under_loader_lock, caller);
-    }
+    if (way == Route::observed) observe(thread, caller);
+    if (way == Route::over_budget) go_over_budget(thread);
     if (!owns) settle(thread, caller);
     if (!ours && way != Route::arena) return {false, nullptr};
 

@@ -16,6 +16,7 @@
 #include "shim/doors/averted.h"
 #include "shim/doors/counting.h"
 #include "shim/doors/enter.h"
+#include "shim/loader/fork_handlers.h"
 #include "shim/loader/inner_code.h"
 #include "shim/loader/loaded_objects.h"
 #include "shim/loader/loader_lock.h"
@@ -48,7 +49,7 @@ bool keeps_snapshot() {
 void keep_mark(ThreadState& thread) {
     if (thread.walks != 0) return;
     thread.walks = 1;
-    thread.watched = &thread.id;
+    always_go_slow(thread);
 }
 
 // Stands before the program's callback. Once libc calls it, libc's own hold of the (recursive) lock protects the list:
@@ -84,7 +85,7 @@ const void* const being_changed = reinterpret_cast<const void*>(1);
 // plain.
 void learn_plain_walk(ThreadState& thread, const void* caller) {
     if (thread.plain_walk.caller == being_changed) return;
-    if (!keeps_snapshot() || !snapshot_is_current() || !loader_is_consistent()) return;
+    if (!keeps_snapshot() || !snapshot_is_current() || !is_list_trusted()) return;
     PlainWalk& plain = thread.plain_walk;
     plain.caller = being_changed;
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -94,11 +95,17 @@ void learn_plain_walk(ThreadState& thread, const void* caller) {
     plain.caller = caller;
 }
 
+// Nobody waits for this thread's walks, and this is no child of a fork that is still to be repaired.
+bool nothing_to_notice() {
+    return cleared_in_children.load(std::memory_order_relaxed)->contended.load(std::memory_order_relaxed) ==
+           ClearedInChildren::uncontended;
+}
+
 // Relaxed: they change under the loader's write lock. Whoever does not own it gets an answer that may be old as soon as
 // it is there, and then the snapshot is outdated for the length of this walk, as after every look of ours.
 bool is_plain_walk(const ThreadState& thread, const void* caller) {
     const PlainWalk& plain = thread.plain_walk;
-    return plain.caller == caller && !is_contended(thread) &&
+    return plain.caller == caller && nothing_to_notice() &&
            __atomic_load_n(loader_version.adds, __ATOMIC_RELAXED) == plain.adds &&
            __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED) == plain.loaded;
 }
@@ -115,7 +122,7 @@ int walk_for_real(ThreadState& thread, InnerCode caller, WalkFunction walk, Call
     // An unwinder's callback allocates nothing, so it needs no mark. Nothing else is to be done while the snapshot is
     // exact. A library that comes in before libc has the lock leaves it outdated for the length of this walk: walks
     // from inside the allocator are then served what is still there.
-    if (holding || !may_be_inside_allocator(caller) || !loader_is_consistent() ||
+    if (holding || !may_be_inside_allocator(caller) || !is_list_trusted() ||
         (keeps_snapshot() && !snapshot_is_current())) {
         const bool nested = !holding && owns_write_lock(thread);
         FirstCall first{.callback = callback, .data = data, .holding = holding, .nested = nested};
@@ -260,6 +267,7 @@ extern "C" UNKNOT_EXPORT int dl_iterate_phdr(Callback callback, void* data) {
         return dl_iterate_phdr_slow(callback, data);
     }
     ++thread.unpublished_walks;
+    // As always_go_slow: a thread with a plain walk has its own id in slow_at.
     thread.watched = &thread.id;
     return real_allocator.dl_iterate_phdr(callback, data);
 }

@@ -7,6 +7,7 @@
 #include "shim/doors/defer.h"
 #include "shim/doors/keep_errno.h"
 #include "shim/loader/fork_handlers.h"
+#include "shim/loader/loaded_objects.h"
 #include "shim/loader/loader_lock.h"
 #include "shim/log/log_output.h"
 
@@ -27,21 +28,31 @@ const int* quiet_word() {
     return watching ? loader_locks.load_owner : &nobody;
 }
 
+// Nothing is left to catch up with.
+void go_quiet(ThreadState& thread) {
+    if (thread.drain != Drain::nothing || !hot_path_open.load(std::memory_order_relaxed)) return;
+    go_slow_while_owned(thread, quiet_word());
+}
+
 }  // namespace
+
+bool walks_never_wait() {
+    return settings.walk == WalkMode::nonblocking && loader_locks.write_lock != nullptr && has_snapshot();
+}
 
 ThreadState& enter() {
     ThreadState& thread = thread_state;
     ++thread.slow_calls;
+    if (__builtin_expect(is_unknown_child(), 0)) become_child(thread);
     if (__builtin_expect(thread.id == nobody, 0)) {
         KeepErrno keep;
         thread.id = id_in_mutexes();
-        thread.watched = &thread.id;
+        always_go_slow(thread);
     }
     if (__builtin_expect(!is_resolved() && !thread.resolving, 0)) {
         KeepErrno keep;
         thread.resolving = true;
         log_output::remember_stderr();  // before any constructor can have opened a file
-        register_fork_handlers();
         resolve_real_allocator();
         thread.resolving = false;
     }
@@ -56,9 +67,8 @@ void settle(ThreadState& thread, const void* caller) {
     }
     if (thread.walks != 0) return;
     forget_walk(thread);
-    if (thread.drain == Drain::nothing && hot_path_open.load(std::memory_order_relaxed)) {
-        thread.watched = quiet_word();
-    }
+    thread.stretch = {};
+    go_quiet(thread);
 }
 
 const RealAllocator& ask_real() {
@@ -73,10 +83,11 @@ void begin_walk(ThreadState& thread, const void* frame, InnerCode caller) {
         thread.outermost_walk = frame;
         thread.walk_by_inner_code = caller != InnerCode::none;
     }
-    thread.watched = &thread.id;
+    always_go_slow(thread);
 }
 
 void end_walk(ThreadState& thread) {
+    if (__builtin_expect(is_unknown_child(), 0)) become_child(thread);
     // Already 0 if a slow call found in between that the lock had been let go.
     if (thread.walks != 0) --thread.walks;
     if (thread.walks != 0) return;
@@ -84,17 +95,20 @@ void end_walk(ThreadState& thread) {
     // A plain walk of ours is still going on further up.
     if (loader_locks.probe == Probe::owner_words && owns_write_lock(thread)) return;
     forget_walk(thread);
-    if (thread.drain != Drain::nothing && !thread.walk_by_inner_code && !owns_loader_lock(thread)) {
-        KeepErrno keep;
-        drain(thread);
+    if (!owns_loader_lock(thread)) {
+        thread.stretch = {};
+        if (thread.drain != Drain::nothing && !thread.walk_by_inner_code) {
+            KeepErrno keep;
+            drain(thread);
+        }
     }
-    if (thread.drain == Drain::nothing && hot_path_open.load(std::memory_order_relaxed)) thread.watched = quiet_word();
+    go_quiet(thread);
 }
 
 void open_hot_path() {
     hot_path_open.store(true, std::memory_order_relaxed);
     ThreadState& thread = enter();
-    if (thread.drain == Drain::nothing && thread.walks == 0) thread.watched = quiet_word();
+    if (thread.walks == 0) go_quiet(thread);
 }
 
 void thread_ends(void* state) {

@@ -15,6 +15,9 @@ extern constinit Settings settings;
 // the allocator itself at start.
 extern constinit bool realloc_zero_frees;
 
+// Is rule 2 in force: does a walk from inside the allocator never wait for the write lock?
+bool walks_never_wait();
+
 // The guard: this thread, known, and the table filled (or being filled, further up on this very stack).
 ThreadState& enter();
 

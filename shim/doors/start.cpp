@@ -5,6 +5,7 @@
 #include "shim/allocator/cxx_runtime.h"
 #include "shim/allocator/real_allocator.h"
 #include "shim/doors/enter.h"
+#include "shim/loader/fork_handlers.h"
 #include "shim/loader/identity.h"
 #include "shim/loader/loaded_objects.h"
 #include "shim/loader/loader_lock.h"
@@ -63,6 +64,7 @@ bool watches() {
 void look_for_locks() {
     if (!watches()) return;
     if (const char* failure = calibrate(real_allocator.dl_iterate_phdr)) report::calibration_failed(failure);
+    watch_forks();
     if (settings.mode == Mode::protect && settings.walk == WalkMode::nonblocking) {
         find_version_words();
         refresh_snapshot();

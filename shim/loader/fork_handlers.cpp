@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The child of a fork that happened while another thread was in a walk inherits _dl_load_write_lock from a thread that
-// it does not have, and glibc gives it back only _dl_load_lock and _dl_load_tls_lock (2.36, posix/fork.c: the child
-// hangs in its first dl_iterate_phdr). Two measures:
-//   before the fork: if the lock can be had, take it, so that no list is copied in the middle of an edit;
-//   in the child: if somebody else has it, that somebody is gone: give the mutex back its first state.
-// No new order: the attempt before the fork never waits for a walk (whoever forks while it holds an application's lock
-// would else wait for a callback that may want that very lock: X -> L beside L -> X). It waits only while the loader
-// edits its list, which ends by itself: those microseconds ask for no lock but the loader's.
 #include "shim/loader/fork_handlers.h"
 
 #include <pthread.h>
+#include <time.h>
 
 #include "shim/loader/loaded_objects.h"
 #include "shim/loader/loader_lock.h"
@@ -21,54 +14,115 @@ namespace unknot {
 namespace {
 
 constexpr int edit_attempts = 1000;
+constexpr long attempt_ns = 20'000;
 
-// Of the forking thread, between its prepare and its parent or child handler. Forks of several threads overlap: glibc
-// lets go of its atfork lock around every handler (from 2.36) and before the fork itself (always).
-constinit thread_local bool holding [[gnu::tls_model("initial-exec")]] = false;
+constinit ClearedInChildren never_cleared;
+constinit std::atomic<bool> doubt{false};
 
 // The loader edits its list only while it owns the load lock too; a walk owns the write lock alone.
 bool is_edited() {
+    // Relaxed, both: a guess that decides about waiting, not about anything's safety.
     const int owner = __atomic_load_n(loader_locks.write_owner, __ATOMIC_RELAXED);
-    return owner != nobody && owner == __atomic_load_n(loader_locks.load_owner, __ATOMIC_RELAXED);
+    return owner != nobody && owner != thread_state.id &&
+           owner == __atomic_load_n(loader_locks.load_owner, __ATOMIC_RELAXED);
 }
 
+// By a futex that nobody wakes: every sandbox that lets a program lock a mutex allows it.
+void wait_a_moment() {
+    int word = 0;
+    const timespec moment{.tv_sec = 0, .tv_nsec = attempt_ns};
+    raw::call(SYS_futex, raw::address(&word), FUTEX_WAIT_PRIVATE, 0, raw::address(&moment));
+}
+
+// So that a child in doubt is rare: an edit takes microseconds and asks for no lock but the loader's. Holds nothing, so
+// whoever forks under a lock of the program's adds no order to it.
 void before_fork() {
     if (loader_locks.write_lock == nullptr) return;
-    holding = pthread_mutex_trylock(loader_locks.write_lock) == 0;
-    for (int i = 0; !holding && is_edited() && i < edit_attempts; ++i) {
-        raw::call(SYS_sched_yield);
-        holding = pthread_mutex_trylock(loader_locks.write_lock) == 0;
-    }
+    for (int i = 0; is_edited() && i < edit_attempts; ++i) wait_a_moment();
 }
 
-void after_fork_in_parent() {
-    if (holding) pthread_mutex_unlock(loader_locks.write_lock);
-    holding = false;
+void give_back(pthread_mutex_t& lock) {
+    lock = recursive_mutex();
+    // Another thread of this child may have begun to wait before we came.
+    raw::call(SYS_futex, raw::address(&lock), FUTEX_WAKE_PRIVATE, INT32_MAX);
+    count(unknot_stats.locks_renewed);
+}
+
+enum class Forker : std::uint8_t {
+    here,     // this thread forked, and is in a handler: if it owns the lock, it is inside a callback
+    unknown,  // perhaps a thread that the child has made since
+};
+
+// Whose hold of the write lock is real in this child?
+void repair_write_lock(int old_id, int new_id, Forker forker, bool in_walk) {
+    pthread_mutex_t* lock = loader_locks.write_lock;
+    if (lock == nullptr || !is_locked(*lock)) return;
+    const int owner = owner_of(*lock);
+    if (owner != nobody && owner == old_id && (forker == Forker::here || in_walk)) {
+        owner_of(*lock) = new_id;  // ours: the callback goes on
+        return;
+    }
+    if (owner == new_id) return;
+    // Before anybody came here only the child's first thread can have taken it: a thread that the child has made comes
+    // here with its first allocation.
+    if (forker == Forker::unknown && owner == static_cast<int>(raw::pid())) return;
+    give_back(*lock);
+}
+
+void repair(ThreadState& thread, Forker forker) {
+    const int old_id = thread.id;
+    const int new_id = id_in_mutexes();
+    if (old_id != nobody) {
+        thread.id = new_id;
+        always_go_slow(thread);  // the first call finds out what is to be watched
+    }
+    repair_write_lock(old_id, new_id, forker, thread.walks != 0);
+    // RT_CONSISTENT between edits; from before the first unmapping until after the last unlinking it says RT_DELETE,
+    // and RT_ADD while objects are mapped and linked (glibc, elf/dl-close.c and dl-open.c, all versions).
+    if (loader_locks.write_lock != nullptr && !list_is_consistent()) {
+        doubt.store(true, std::memory_order_relaxed);  // Relaxed: read by this process, where nobody else writes it.
+    }
+    forget_other_readers();
+    unknot_stats.pid = forker == Forker::here ? static_cast<std::uint32_t>(new_id) : raw::pid();
+}
+
+// Says "I" once in each child.
+bool claim() {
+    // Relaxed: the one that comes second would find everything as it is, or as it is becoming.
+    ClearedInChildren* words = cleared_in_children.load(std::memory_order_relaxed);
+    if (words == &never_cleared) return true;
+    if (words->known.exchange(1, std::memory_order_relaxed) != 0) return false;
+    words->contended.store(ClearedInChildren::uncontended, std::memory_order_relaxed);
+    return true;
 }
 
 void after_fork_in_child() {
-    const int old_id = thread_state.id;
-    renew_thread();
-    if (pthread_mutex_t* lock = loader_locks.write_lock) {
-        const int owner = owner_of(*lock);
-        if (owner != nobody && owner == old_id) {
-            // Ours, under the id that this thread had in the parent: perhaps from inside a callback, which goes on.
-            owner_of(*lock) = thread_state.id;
-            if (holding) pthread_mutex_unlock(lock);
-        } else if (is_locked(*lock)) {
-            *lock = recursive_mutex();
-            count(unknot_stats.locks_renewed);
-        }
-    }
-    holding = false;
-    forget_other_readers();
-    unknot_stats.pid = raw::pid();
+    if (claim()) repair(thread_state, Forker::here);
 }
 
 }  // namespace
 
-void register_fork_handlers() {
-    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+constinit std::atomic<ClearedInChildren*> cleared_in_children{&never_cleared};
+
+void watch_forks() {
+    void* page = raw::reserve(page_multiple);
+    if (page != nullptr && raw::commit(page, page_multiple) && raw::wipe_on_fork(page, page_multiple)) {
+        auto* words = static_cast<ClearedInChildren*>(page);
+        words->known.store(1, std::memory_order_relaxed);
+        words->contended.store(ClearedInChildren::uncontended, std::memory_order_relaxed);
+        cleared_in_children.store(words, std::memory_order_relaxed);
+    } else if (page != nullptr) {
+        raw::release(page, page_multiple);
+    }
+    pthread_atfork(before_fork, nullptr, after_fork_in_child);
+}
+
+void become_child(ThreadState& thread) {
+    if (claim()) repair(thread, Forker::unknown);
+}
+
+bool list_in_doubt() {
+    return doubt.load(std::memory_order_relaxed);
 }
 
 }  // namespace unknot

@@ -52,6 +52,9 @@ void find_version_words();
 // before.
 void refresh_snapshot();
 
+// May every entry of the loader's list be believed? (5)
+bool is_list_trusted();
+
 // Inside a callback of libc's: can the headers of this object be read? (5)
 bool is_whole(const dl_phdr_info& info);
 

@@ -7,6 +7,7 @@ namespace unknot {
 
 constinit __thread ThreadState thread_state [[gnu::tls_model("initial-exec")]] = {
     .watched = &nobody,
+    .slow_at = nobody,
     .id = nobody,
     .walks = 0,
     .outermost_walk = nullptr,
@@ -17,6 +18,7 @@ constinit __thread ThreadState thread_state [[gnu::tls_model("initial-exec")]] =
     .unpublished_walks = 0,
     .last_walk_caller = {},
     .plain_walk = {},
+    .stretch = {},
     .slow_calls = 0,
     .cursor = {},
 };
@@ -25,10 +27,6 @@ namespace {
 constinit pthread_key_t exit_key = 0;
 constinit bool has_exit_key = false;
 }  // namespace
-
-void renew_thread() {
-    if (thread_state.id != nobody) thread_state.id = id_in_mutexes();
-}
 
 bool prepare_exit_hook(void (*at_exit)(void*)) {
     has_exit_key = pthread_key_create(&exit_key, at_exit) == 0;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "policy/stretch.h"
 #include "shim/arena/arena.h"
 #include "shim/loader/inner_code.h"
 #include "shim/system/libc.h"
@@ -25,7 +26,8 @@ struct WalkCaller {
 };
 
 // The last place in this thread's code whose walk allocated and freed nothing, under the list of loaded objects that
-// these counters name. Its next walk needs the mark in `watched` and nothing at its end.
+// these counters name. Its next walk needs the mark in `watched` and nothing at its end. While one is known, slow_at is
+// this thread's id.
 struct PlainWalk {
     const void* caller;  // nullptr: none is known
     std::uint64_t adds;
@@ -33,11 +35,14 @@ struct PlainWalk {
 };
 
 struct ThreadState {
-    // The hot path compares *watched with id; equal means: go the slow way. Three cases in one comparison:
-    //   watched == the loader's owner word of _dl_load_lock: equal while this thread owns it
-    //   watched == &id: always equal (inside a walk, or frees are waiting to be drained)
-    //   watched == &nobody, id == 0: this thread is not known yet
+    // The hot path compares *watched with slow_at; equal means: go the slow way. Four cases in one comparison:
+    //   watched == the owner word of _dl_load_lock, slow_at == id: equal while this thread owns it
+    //   watched == the same, slow_at == nobody: equal as soon as nobody owns it (this thread does, and has used up the
+    //       budget of its stretch: policy/stretch.h)
+    //   watched == &id, slow_at == id: always equal (inside a walk, or something is to be caught up with)
+    //   watched == &nobody, slow_at == nobody: this thread is not known yet
     const int* watched;
+    int slow_at;
     // This thread's id, as the loader's mutexes spell it. 0: not known yet.
     int id;
     // dl_iterate_phdr calls of ours on this thread's stack, innermost frame last. May be too high: see loader_lock.h.
@@ -50,6 +55,7 @@ struct ThreadState {
     std::uint32_t unpublished_walks;
     WalkCaller last_walk_caller;
     PlainWalk plain_walk;
+    Stretch stretch;           // of the loader lock that this thread owns
     std::uint32_t slow_calls;  // how often this thread went the slow way; wraps
     ArenaCursor cursor;
 };
@@ -65,11 +71,27 @@ inline constexpr int nobody = 0;
 // The whole question of the hot path. Relaxed: where the word is the owner word of a lock, only this thread stores this
 // thread's id there, so the answer cannot change under us; the other words only this thread writes.
 [[gnu::always_inline]] inline bool must_go_slow(const ThreadState& thread) {
-    return __builtin_expect(__atomic_load_n(thread.watched, __ATOMIC_RELAXED) == thread.id, 0);
+    return __builtin_expect(__atomic_load_n(thread.watched, __ATOMIC_RELAXED) == thread.slow_at, 0);
 }
 
-// In the child of a fork: this thread has another id.
-void renew_thread();
+// The three states of a thread that is known. A signal handler may come between the two words: the order lets it take
+// the slow way too, wherever its thread owns the load lock.
+inline void always_go_slow(ThreadState& thread) {
+    thread.slow_at = thread.id;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    thread.watched = &thread.id;
+}
+inline void go_slow_while_owned(ThreadState& thread, const int* owner) {
+    thread.slow_at = thread.id;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    thread.watched = owner;
+}
+inline void go_slow_when_free(ThreadState& thread, const int* owner) {
+    thread.plain_walk.caller = nullptr;  // such a walk changes `watched` alone
+    thread.watched = owner;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    thread.slow_at = nobody;
+}
 
 // Runs `at_exit(state)` when a thread ends that has armed it. False: no key is free, so nothing happens there, and the
 // thread's chunk is lost.

@@ -46,11 +46,10 @@ inline const ElfW(Sym) * symbol_at(const void* address, Dl_info& about) {
 inline const link_map* first_loaded() {
     return _r_debug.r_map;
 }
-// False from the moment at which ld.so begins to load or unload until its list is whole again, for debuggers
-// (elf/dl-load.c, elf/dl-close.c: RT_ADD, RT_DELETE). In the child of a fork beside such a moment it stays false.
-inline bool loader_is_consistent() {
-    return __atomic_load_n(&_r_debug.r_state, __ATOMIC_RELAXED) ==
-           r_debug::RT_CONSISTENT;  // Relaxed: only a reason to ask
+// False from before the first unmapping until after the last unlinking of a dlclose, and while dlopen maps and links
+// (glibc, elf/dl-close.c and dl-open.c, all versions; a debugger relies on it).
+inline bool list_is_consistent() {
+    return __atomic_load_n(&_r_debug.r_state, __ATOMIC_RELAXED) == r_debug::RT_CONSISTENT;
 }
 
 // Above every frame of the thread that the process began with, and of a thread that was created: nptl/allocatestack.c
@@ -116,7 +115,7 @@ inline const ElfW(Sym) * symbol_at(const void* address, Dl_info& about) {
 inline const link_map* first_loaded() {
     return nullptr;
 }
-inline bool loader_is_consistent() {
+inline bool list_is_consistent() {
     return true;
 }
 inline const void* end_of_first_stack() {

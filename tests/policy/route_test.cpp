@@ -14,7 +14,10 @@ void for_all_allocations(Check check) {
     for (const bool owns : {false, true}) {
         for (const bool nothing : {false, true}) {
             for (const Mode mode : modes) {
-                check(AllocationFacts{.owns_loader_lock = owns, .nothing_to_forward_to = nothing, .mode = mode});
+                for (const bool over : {false, true}) {
+                    check(AllocationFacts{
+                        .owns_loader_lock = owns, .nothing_to_forward_to = nothing, .over_budget = over, .mode = mode});
+                }
             }
         }
     }
@@ -27,20 +30,22 @@ void for_all_deallocations(Check check) {
             check(DeallocationFacts{.ours = ours,
                                     .owns_loader_lock = call.owns_loader_lock,
                                     .nothing_to_forward_to = call.nothing_to_forward_to,
+                                    .over_budget = call.over_budget,
                                     .mode = call.mode});
         }
     });
 }
 
-TEST(Route, never_lets_an_owner_of_a_loader_lock_into_the_allocator_in_protect_mode) {
+TEST(Route, lets_an_owner_of_a_loader_lock_into_the_allocator_only_over_its_budget) {
     for_all_allocations([](const AllocationFacts& call) {
         if (call.mode == Mode::protect && call.owns_loader_lock) {
-            EXPECT_EQ(route(call), Route::arena);
+            EXPECT_EQ(route(call), call.over_budget && !call.nothing_to_forward_to ? Route::over_budget : Route::arena);
         }
     });
     for_all_deallocations([](const DeallocationFacts& call) {
         if (call.mode != Mode::protect || !call.owns_loader_lock) return;
-        EXPECT_EQ(route(call), call.ours ? Route::arena : Route::deferred);
+        const bool over = call.over_budget && !call.nothing_to_forward_to;
+        EXPECT_EQ(route(call), call.ours ? Route::arena : over ? Route::over_budget : Route::deferred);
     });
 }
 
@@ -91,7 +96,8 @@ TEST(Route, needs_no_real_allocator_before_there_is_one) {
     });
     for_all_deallocations([](const DeallocationFacts& call) {
         if (call.nothing_to_forward_to) {
-            EXPECT_EQ(route(call), call.ours ? Route::arena : Route::deferred);
+            const bool over = call.over_budget && !call.nothing_to_forward_to;
+            EXPECT_EQ(route(call), call.ours ? Route::arena : over ? Route::over_budget : Route::deferred);
         }
     });
 }

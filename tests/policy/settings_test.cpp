@@ -84,7 +84,7 @@ TEST(Settings, have_different_variables_that_all_begin_alike) {
     EXPECT_EQ(std::string(variable).rfind("UNKNOT_", 0), 0u);
 #include "policy/settings.inc"
 #undef UNKNOT_SETTING
-    EXPECT_EQ(variables.size(), 6u);
+    EXPECT_EQ(variables.size(), 7u);
 }
 
 TEST(Settings, read_the_mode) {

@@ -87,7 +87,7 @@ bool owns_on_another_stack() {
 TEST(LoaderLockUnknown, leaves_the_probe_to_the_wrapper_and_says_why) {
     const pid_t child = fork();
     if (child == 0) {
-        renew_thread();
+        thread_state.id = id_in_mutexes();
         thread_state.id = id_in_mutexes();
         const char* failure = calibrate(walk_without_a_lock);
         bool good = failure != nullptr && loader_locks.probe == Probe::wrapper && !owns_loader_lock(thread_state);
@@ -221,12 +221,12 @@ TEST_F(LoaderLock, is_owned_while_ld_so_allocates) {
 TEST_F(LoaderLock, is_known_in_the_child_of_a_fork_and_in_its_child) {
     const pid_t child = fork();
     if (child == 0) {
-        renew_thread();
+        thread_state.id = id_in_mutexes();
         bool good = !owns_loader_lock(thread_state);
         in_a_walk([&] { good = good && owns_loader_lock(thread_state); });
         const pid_t grandchild = fork();
         if (grandchild == 0) {
-            renew_thread();
+            thread_state.id = id_in_mutexes();
             bool inside = false;
             in_a_walk([&] { inside = owns_loader_lock(thread_state); });
             _exit(inside && !owns_loader_lock(thread_state) ? 0 : 1);
