@@ -85,7 +85,7 @@ const void* const being_changed = reinterpret_cast<const void*>(1);
 // plain.
 void learn_plain_walk(ThreadState& thread, const void* caller) {
     if (thread.plain_walk.caller == being_changed) return;
-    if (!keeps_snapshot() || !snapshot_is_current() || !loader_is_consistent()) return;
+    if (!keeps_snapshot() || !snapshot_is_current() || !is_list_trusted()) return;
     PlainWalk& plain = thread.plain_walk;
     plain.caller = being_changed;
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -122,7 +122,7 @@ int walk_for_real(ThreadState& thread, InnerCode caller, WalkFunction walk, Call
     // An unwinder's callback allocates nothing, so it needs no mark. Nothing else is to be done while the snapshot is
     // exact. A library that comes in before libc has the lock leaves it outdated for the length of this walk: walks
     // from inside the allocator are then served what is still there.
-    if (holding || !may_be_inside_allocator(caller) || !loader_is_consistent() ||
+    if (holding || !may_be_inside_allocator(caller) || !is_list_trusted() ||
         (keeps_snapshot() && !snapshot_is_current())) {
         const bool nested = !holding && owns_write_lock(thread);
         FirstCall first{.callback = callback, .data = data, .holding = holding, .nested = nested};

@@ -129,7 +129,9 @@ struct Range {
 constinit Range loader_code;
 
 struct Walk {
-    Object allocator{};  // the one whose malloc our calls go on to
+    const void* malloc;  // the one that the program's calls end in
+    bool is_program;     // it is part of the executable
+    Object allocator{};
 };
 
 void note_loader(const dl_phdr_info& loader) {
@@ -143,10 +145,16 @@ void note_loader(const dl_phdr_info& loader) {
 int look_at(dl_phdr_info* info, std::size_t, void* data) {
     const Object object{*info};
     if (starts_with(base_name(info->dlpi_name), "ld-linux")) note_loader(*info);
+    Walk& walk = *static_cast<Walk*>(data);
     InnerCode what = inner_code_named(info->dlpi_name);
-    if (object.contains(reinterpret_cast<const void*>(real_allocator.malloc))) {
-        static_cast<Walk*>(data)->allocator = object;
-        if (what == InnerCode::none) what = InnerCode::allocator;
+    if (object.contains(walk.malloc)) {
+        walk.allocator = object;
+        // libc and the program contain more than an allocator.
+        if (what != InnerCode::none || walk.is_program) {
+            note_allocation_functions(*info);
+        } else {
+            what = InnerCode::allocator;
+        }
     }
     if (what != InnerCode::none) note_inner_code(*info, what);
     return 0;
@@ -192,7 +200,9 @@ Identity identify_process(Mode asked) {
     AllocatorEvidence& seen = identity.evidence;
     seen.knows_loader = knows_loader;
     seen.glibc_minor = minor_version(libc_version());
-    const link_map* allocator = next_definition("malloc").object;
+    const bool is_ours = identity.position != Position::behind_program && identity.position != Position::behind_preload;
+    const Definition malloc = is_ours ? next_definition("malloc") : first_definition("malloc");
+    const link_map* allocator = malloc.object;
     if (allocator == nullptr) return identity;
     describe(*allocator, seen);
     // One that passes on what libc gives it (heaptrack's, libmemusage.so) has no malloc_usable_size of its own.
@@ -201,11 +211,11 @@ Identity identify_process(Mode asked) {
         identity.position = Position::beside_sanitizer;
         copy_text(identity.malloc_owner, file_name(*allocator));
     }
-    if (asked == Mode::off || identity.position != Position::on_path) return identity;
+    if (asked == Mode::off || identity.position == Position::beside_sanitizer) return identity;
     const Definition backtrace = next_definition("_Unwind_Backtrace");
     seen.unwind_backtrace_is_libunwind =
         backtrace.object != nullptr && starts_with(file_name(*backtrace.object), "libunwind");
-    Walk walk;
+    Walk walk{.malloc = malloc.address, .is_program = identity.position == Position::behind_program};
     past_wrappers("dl_iterate_phdr", real_allocator.dl_iterate_phdr)(look_at, &walk);
     if (walk.allocator.about.dlpi_phdr != nullptr) describe_unwinding(*allocator, walk.allocator, seen);
     return identity;

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "shim/system/dynamic_symbols.h"
+#include "shim/system/platform.h"
 #include "shim/system/text.h"
 
 namespace unknot {
@@ -17,11 +18,19 @@ struct Range {
     bool noted = false;  // the writer's
 };
 
-constexpr std::size_t ranges_most = 64;
-constinit Range ranges[ranges_most];
-// Entries beyond were never used. Never shrinks.
-constinit std::atomic<std::size_t> used{0};
-constinit std::atomic<std::uint32_t> generation{1};
+// Read by every walk that is not plain, written with each snapshot: no line of it is anybody else's.
+constexpr std::size_t ranges_most = 128;
+struct alignas(cache_line) Table {
+    Range ranges[ranges_most];
+    // Entries beyond were never used. Never shrinks.
+    std::atomic<std::size_t> used{0};
+    std::atomic<std::uint32_t> generation{1};
+};
+static_assert(sizeof(Table) % cache_line == 0);
+constinit Table table;
+constinit Range (&ranges)[ranges_most] = table.ranges;
+constinit std::atomic<std::size_t>& used = table.used;
+constinit std::atomic<std::uint32_t>& generation = table.generation;
 
 constexpr const char* throwing_names[] = {"_Unwind_RaiseException", "_Unwind_Resume", "_Unwind_Resume_or_Rethrow",
                                           "_Unwind_ForcedUnwind"};
@@ -96,6 +105,21 @@ void note_inner_code(const dl_phdr_info& object, InnerCode what) {
         const DynamicSymbol function = find_dynamic_symbol(object, name);
         note_range(function.start, function.bytes, InnerCode::throwing);
     }
+}
+
+void note_allocation_functions(const dl_phdr_info& object) {
+#define UNKNOT_NOTE(id, symbol, ...)                                        \
+    {                                                                       \
+        const DynamicSymbol function = find_dynamic_symbol(object, symbol); \
+        note_range(function.start, function.bytes, InnerCode::allocator);   \
+    }
+#define UNKNOT_ALLOCATION UNKNOT_NOTE
+#define UNKNOT_ALLOCATION_INTO UNKNOT_NOTE
+#define UNKNOT_REALLOCATION UNKNOT_NOTE
+#define UNKNOT_DEALLOCATION UNKNOT_NOTE
+#define UNKNOT_QUERY UNKNOT_NOTE
+#include "shim/allocator/entry_points.inc"
+#undef UNKNOT_NOTE
 }
 
 void begin_noting() {

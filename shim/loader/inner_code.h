@@ -38,6 +38,10 @@ InnerCode inner_code_named(const char* path);
 // such an unwinder's walks wait for the loader lock, as without the shim.
 void note_inner_code(const dl_phdr_info& object, InnerCode what);
 
+// Keeps the functions through which this object is entered as an allocator: what else it contains is not one. They
+// stay.
+void note_allocation_functions(const dl_phdr_info& object);
+
 // Around notes of every loaded object: what is not noted in between has been unloaded, and is forgotten.
 void begin_noting();
 void end_noting();

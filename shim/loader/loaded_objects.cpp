@@ -6,6 +6,7 @@
 
 #include <atomic>
 
+#include "shim/loader/fork_handlers.h"
 #include "shim/loader/inner_code.h"
 #include "shim/loader/loader_lock.h"
 #include "shim/loader/native_walk.h"
@@ -242,8 +243,12 @@ void refresh_snapshot() {
     native_walk(refresh_under_lock, nullptr);
 }
 
+bool is_list_trusted() {
+    return list_is_consistent() && !list_in_doubt();
+}
+
 bool is_whole(const dl_phdr_info& info) {
-    return loader_is_consistent() || has_headers(info);
+    return is_list_trusted() || has_headers(info);
 }
 
 // Acquire, though only start asks: whoever is told "yes" may go and read it.

@@ -36,10 +36,11 @@ namespace [[gnu::visibility("hidden")]] unknot {
 
 // The loader's own counters (struct rtld_global): _dl_load_adds, and _ns_nloaded of the first namespace. Together they
 // name one list of objects: what is unloaded lowers the second, what is loaded raises the first.
-struct LoaderVersion {
+struct alignas(cache_line) LoaderVersion {
     const std::uint64_t* adds = nullptr;
     const std::uint32_t* loaded = nullptr;
 };
+static_assert(sizeof(LoaderVersion) == cache_line);  // every walk reads it: nothing that is written lies beside it
 extern constinit LoaderVersion loader_version;
 
 // Finds the counters, by value: while they match the snapshot's, it is exact. Where they are not found the snapshot
@@ -50,6 +51,9 @@ void find_version_words();
 // loader lock: not inside the allocator, unless this thread has taken the lock for it. (4): not where it owned it
 // before.
 void refresh_snapshot();
+
+// May every entry of the loader's list be believed? (5)
+bool is_list_trusted();
 
 // Inside a callback of libc's: can the headers of this object be read? (5)
 bool is_whole(const dl_phdr_info& info);

@@ -62,11 +62,10 @@ inline char** environment(char** from_loader) {
     return from_loader != nullptr ? from_loader : environ;
 }
 
-// False from the moment at which ld.so begins to load or unload until its list is whole again, for debuggers
-// (elf/dl-load.c, elf/dl-close.c: RT_ADD, RT_DELETE). In the child of a fork beside such a moment it stays false.
-inline bool loader_is_consistent() {
-    return __atomic_load_n(&_r_debug.r_state, __ATOMIC_RELAXED) ==
-           r_debug::RT_CONSISTENT;  // Relaxed: only a reason to ask
+// False from before the first unmapping until after the last unlinking of a dlclose, and while dlopen maps and links
+// (glibc, elf/dl-close.c and dl-open.c, all versions; a debugger relies on it).
+inline bool list_is_consistent() {
+    return __atomic_load_n(&_r_debug.r_state, __ATOMIC_RELAXED) == r_debug::RT_CONSISTENT;
 }
 
 // Above every frame of the thread that the process began with, and of a thread that was created: nptl/allocatestack.c
@@ -139,7 +138,7 @@ inline const link_map* object_of(const void*) {
 inline char** environment(char**) {
     return environ;
 }
-inline bool loader_is_consistent() {
+inline bool list_is_consistent() {
     return true;
 }
 inline const void* end_of_first_stack() {

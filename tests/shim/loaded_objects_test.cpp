@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "shim/loader/fork_handlers.h"
 #include "shim/loader/inner_code.h"
 #include "shim/loader/native_walk.h"
 #include "tests/shim/fresh_arena.h"
@@ -68,6 +69,10 @@ void unload(void* library) {
 #endif
 
 }  // namespace
+
+bool list_in_doubt() {
+    return false;
+}
 
 // The shim's own, so that ThreadSanitizer's lock is taken around it too.
 int native_walk(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data) {
