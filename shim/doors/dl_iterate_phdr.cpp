@@ -143,11 +143,6 @@ int owner_now(const int* owner) {
     return __atomic_load_n(owner, __ATOMIC_RELAXED);  // Relaxed: a guess, unless it is this thread
 }
 
-bool is_busy(const ThreadState& thread) {
-    const int owner = owner_now(loader_locks.write_owner);
-    return owner != nobody && owner != thread.id;
-}
-
 // Not through somebody's wrapper: its locks would be taken under the loader's.
 bool try_to_walk_for_real(ThreadState& thread, InnerCode caller, Callback callback, void* data, int& result) {
     // So that an attempt without hope leaves the owner's cache line alone.
@@ -220,6 +215,35 @@ int walk_without_waiting(ThreadState& thread, InnerCode caller, Callback callbac
     return pass_on(thread, caller, callback, data);
 }
 
+bool looks_like_unwinding(const void* data) {
+    return looks_for_own_return_address(data, __builtin_frame_address(0));
+}
+
+// Does an unwinder call from here, one without a name: a part of the program, or of a library? The last such place is
+// remembered, so that a trace asks its stack once.
+bool is_unwinders_place(ThreadState& thread, const void* place, const void* data) {
+    if (thread.unwinding_place == place) return true;
+    if (!looks_like_unwinding(data)) return false;
+    thread.unwinding_place = place;
+    return true;
+}
+
+// Code that no name tells to be an unwinder. Where it would have to wait, what it hands to its callback is looked at:
+// an unwinder's walk is served like any other, everybody else waits. An unwinder's place never becomes a plain walk's,
+// which would wait unasked.
+int walk_by_others(ThreadState& thread, const void* place, Callback callback, void* data) {
+    const std::uint32_t calls = thread.slow_calls;
+    int result = 0;
+    if (!keeps_snapshot() || is_walk_wrapped() || owns_write_lock(thread)) {
+        result = pass_on(thread, InnerCode::none, callback, data);
+    } else if (!try_to_walk_for_real(thread, InnerCode::none, callback, data, result)) {
+        if (looks_like_unwinding(data)) return walk_without_waiting(thread, InnerCode::unwinder, callback, data);
+        result = pass_on(thread, InnerCode::none, callback, data);
+    }
+    if (thread.slow_calls == calls && !is_unwinders_place(thread, place, data)) learn_plain_walk(thread, place);
+    return result;
+}
+
 // What code asks for this walk? Remembered for the next walk of this thread: the answer is read before it is looked
 // whose it is. An unwinder that was loaded after the last snapshot is told by its name.
 InnerCode code_of(ThreadState& thread, const void* caller) {
@@ -257,16 +281,8 @@ UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data) {
     if (keeps_snapshot() && may_be_inside_allocator(caller)) {
         return walk_without_waiting(thread, caller, callback, data);
     }
-    // An unwinder that is part of the program, or of a library with another name. Asked only where it would have to
-    // wait.
-    if (keeps_snapshot() && caller == InnerCode::none && is_busy(thread) &&
-        looks_for_own_return_address(data, __builtin_frame_address(0))) {
-        return walk_without_waiting(thread, InnerCode::unwinder, callback, data);
-    }
-    const std::uint32_t calls = thread.slow_calls;
-    const int result = pass_on(thread, caller, callback, data);
-    if (caller == InnerCode::none && thread.slow_calls == calls) learn_plain_walk(thread, return_address);
-    return result;
+    if (caller == InnerCode::none) return walk_by_others(thread, return_address, callback, data);
+    return pass_on(thread, caller, callback, data);
 }
 
 }  // namespace

@@ -22,6 +22,7 @@ constinit __thread ThreadState thread_state [[gnu::tls_model("initial-exec")]] =
     .unpublished_walks = 0,
     .last_walk_caller = {},
     .plain_walk = {},
+    .unwinding_place = nullptr,
     .stretch = {},
     .slow_calls = 0,
     .cursor = {},

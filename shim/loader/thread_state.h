@@ -55,8 +55,9 @@ struct ThreadState {
     std::uint32_t unpublished_walks;
     WalkCaller last_walk_caller;
     PlainWalk plain_walk;
-    Stretch stretch;           // of the loader lock that this thread owns
-    std::uint32_t slow_calls;  // how often this thread went the slow way; wraps
+    const void* unwinding_place;  // the last place of an unwinder's walk that no name tells
+    Stretch stretch;              // of the loader lock that this thread owns
+    std::uint32_t slow_calls;     // how often this thread went the slow way; wraps
     ArenaCursor cursor;
 };
 
