@@ -127,6 +127,8 @@ std::string name_of(Mode mode) {
             return "off";
         case Mode::pass_through:
             return "pass_through";
+        case Mode::walks:
+            return "walks";
     }
     return "unknown";
 }

@@ -26,6 +26,12 @@ namespace unknot {
 
 namespace {
 
+#ifdef UNKNOT_WALKS_ONLY
+constexpr bool walks_only = true;
+#else
+constexpr bool walks_only = false;
+#endif
+
 void read_environment(char** variables) {
     // In secure-execution mode every variable of ours is ignored, the log first of all.
     const bool secure = getauxval(AT_SECURE) != 0;
@@ -67,6 +73,11 @@ Mode stand_aside(const Identity& identity) {
 }
 
 Mode decide_mode(Identity& identity) {
+    // libunknot_walks.so has no malloc: whose it is makes no difference to it.
+    if (walks_only) {
+        if (settings.mode == Mode::protect || settings.mode == Mode::observe) report::walks_only();
+        return settings.mode == Mode::off ? Mode::off : knows_loader ? Mode::walks : Mode::pass_through;
+    }
     const Mode mode = resolve_mode(settings.mode, identity.evidence);
     if (identity.position == Position::on_path && watches_load_lock(mode) && !calls_arrive()) {
         identity.position = Position::replaced;

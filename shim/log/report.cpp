@@ -15,7 +15,7 @@ void write(Line& line) {
 }
 
 const char* name(Mode mode) {
-    constexpr const char* names[] = {"auto", "protect", "observe", "off", "pass_through"};
+    constexpr const char* names[] = {"auto", "protect", "observe", "off", "pass_through", "walks"};
     return names[static_cast<std::size_t>(mode)];
 }
 const char* name(Probe probe) {
@@ -51,6 +51,14 @@ void bad_setting(const BadSetting& bad) {
     Line line;
     line << bad.variable << "=";
     line.shortened(bad.value) << " is not understood: expected " << bad.accepted << "; using " << bad.fallback;
+    write(line);
+}
+
+void walks_only() {
+    Line line;
+    line << "libunknot_walks.so knows no other mode than auto, walks and off; this process is protected by its walks "
+            "alone "
+            "(mode=walks); libunknot.so in its place protects allocations too";
     write(line);
 }
 

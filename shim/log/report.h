@@ -10,6 +10,8 @@
 namespace unknot::report {
 
 void bad_setting(const BadSetting& bad);
+// A mode was asked for that needs malloc, of libunknot_walks.so.
+void walks_only();
 void not_on_path(const char* executable_malloc_owner, Mode left);
 void wrong_order(const char* allocator, Mode left);
 void calls_redirected();

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every place that an allocator can have: behind the shim, before it, linked, part of the program, the program's own
+// unwinder beside it. Each arrangement hangs bare in every shape of the reproducer; with the whole shim and with
+// libunknot_walks.so it ends.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <tuple>
+
+#include "tests/preload/preload.h"
+#include "tests/process/system.h"
+
+namespace unknot::preload {
+
+namespace {
+
+constexpr int most_tries = 20;
+
+struct Arrangement {
+    const char* name;
+    const char* program;
+    const char* preloaded;  // %s stands for the shim; without a shim it goes
+    const char* mode;       // of the whole shim
+};
+constexpr Arrangement arrangements[] = {
+    {"behind", "phdr_deadlock", "%s libtcmalloc.so.4", "protect"},
+    {"before", "phdr_deadlock", "libtcmalloc.so.4 %s", "walks"},
+    {"linked", "linked_tcmalloc", "%s", "protect"},
+    {"own", "own_tcmalloc", "%s", "walks"},
+    {"own_unwinder_too", "own_unwinder", "%s", "walks"},
+    {"own_unwinder_stripped", "own_unwinder_stripped", "%s", "walks"},
+    {"own_unwinder_lto", "own_unwinder_lto", "%s", "walks"},
+};
+void PrintTo(const Arrangement& arrangement, std::ostream* out) {
+    *out << arrangement.name;
+}
+
+constexpr const char* shapes[] = {"malloc", "calloc", "realloc", "free", "new", "lock3"};
+
+std::string with_shim(const Arrangement& arrangement, const std::string& shim) {
+    std::string list = arrangement.preloaded;
+    return list.replace(list.find("%s"), 2, shim);
+}
+
+process::Command command(const Arrangement& arrangement, const char* shape, const std::string& shim) {
+    return {.argv = {built(arrangement.program), shape},
+            .environment = {{"LD_PRELOAD", with_shim(arrangement, shim)}, {"UNKNOT_REPORT", "exit"}}};
+}
+
+using Place = std::tuple<Arrangement, const char*>;
+class Arrangements : public testing::TestWithParam<Place> {};
+
+TEST_P(Arrangements, hang_bare_and_never_with_the_shim_or_its_walks_alone) {
+    const auto& [arrangement, shape] = GetParam();
+    if (!std::filesystem::exists(built(arrangement.program))) GTEST_SKIP() << "this system has no archive for it";
+    bool hung = false;
+    for (int tries = 0; !hung && tries < most_tries; ++tries) {
+        const process::Result bare = process::run(command(arrangement, shape, ""));
+        hung = bare.outcome == process::Outcome::hung;
+        ASSERT_TRUE(hung || bare.succeeded()) << describe(bare) << bare.err;
+    }
+    EXPECT_TRUE(hung || process::traces_outside_page_heap_lock) << "the reproducer no longer hangs";
+    for (const auto& [library, mode] : {std::pair{"libunknot.so", arrangement.mode}, {"libunknot_walks.so", "walks"}}) {
+        const process::Result result = process::run(command(arrangement, shape, built(library)));
+        ASSERT_TRUE(result.succeeded()) << library << ": " << describe(result) << result.err;
+        EXPECT_NE(result.err.find(std::string(" mode=") + mode + " "), std::string::npos) << library << result.err;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, Arrangements, testing::Combine(testing::ValuesIn(arrangements), testing::ValuesIn(shapes)),
+                         [](const auto& test) {
+                             return std::string(std::get<0>(test.param).name) + "_" + std::get<1>(test.param);
+                         });
+
+}  // namespace
+
+}  // namespace unknot::preload
