@@ -48,8 +48,8 @@ class Arena {
     constexpr explicit Arena(StatsPage& stats) : stats_(stats) {}
 
     // How much memory may be committed at a time, in bytes. Takes effect at once; the reservation follows the limit
-    // that holds when the first block is asked for.
-    void set_limit(std::size_t bytes) { limit_.store(bytes, std::memory_order_relaxed); }  // Relaxed: a plain value.
+    // that holds when the first block is asked for, and how much address space the process may have now.
+    void set_limit(std::size_t bytes);
 
     // Relaxed: whoever holds a block of ours got it after the range was known (the block came to it that way).
     bool contains(const void* p) const {
@@ -118,6 +118,7 @@ class Arena {
 
     StatsPage& stats_;
     std::atomic<std::size_t> limit_{default_limit};
+    std::atomic<std::size_t> most_to_reserve_{SIZE_MAX};
     std::atomic<Region*> claimed_{nullptr};         // the reservation that won
     std::atomic<Region*> region_{nullptr};          // the same, once the range above is known
     std::atomic<std::uint32_t> frontier_{0};        // spans below this index have been handed out at least once

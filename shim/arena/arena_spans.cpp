@@ -6,6 +6,7 @@
 
 #include "shim/arena/arena.h"
 #include "shim/arena/arena_region.h"
+#include "shim/arena/cookie.h"
 #include "shim/log/report.h"
 
 namespace unknot {
@@ -34,18 +35,34 @@ Arena::Region* Arena::region() {
     return known != nullptr ? known : reserve();
 }
 
-// Halves the wish until the kernel grants it; at the end stands the static reserve. Under RLIMIT_AS at most a sixteenth
-// of the limit: the program needs the rest.
+// Asked here, at start, where libc asks for RLIMIT_STACK by the same call (seen with glibc 2.31 to 2.41): later a
+// sandbox may kill for the question.
+void Arena::set_limit(std::size_t bytes) {
+    limit_.store(bytes, std::memory_order_relaxed);  // Relaxed, both: plain values.
+    rlimit address_space{};
+    const bool known = !raw::failed(raw::call(SYS_prlimit64, 0, RLIMIT_AS, 0, raw::address(&address_space)));
+    const std::size_t share = known && address_space.rlim_cur != RLIM_INFINITY ? address_space.rlim_cur / 16 : SIZE_MAX;
+    most_to_reserve_.store(share, std::memory_order_relaxed);
+}
+
+// Halves the wish until the kernel grants it; at the end stands the static reserve. At most a sixteenth of RLIMIT_AS as
+// it was at start, and where the kernel still says no, a quarter of what it grants: the program needs the rest.
 Arena::Region* Arena::reserve() {
     std::size_t wish = reservation_for(limit_.load(std::memory_order_relaxed));
-    rlimit address_space{};
-    if (!raw::failed(raw::call(SYS_prlimit64, 0, RLIMIT_AS, 0, raw::address(&address_space))) &&
-        address_space.rlim_cur != RLIM_INFINITY && address_space.rlim_cur / 16 < wish) {
-        wish = round_up(address_space.rlim_cur / 16, page_multiple);
-    }
+    const std::size_t most = most_to_reserve_.load(std::memory_order_relaxed);
+    if (most < wish) wish = round_up(most, page_multiple);
+    bool refused = false;
     for (; wish >= smallest_reservation; wish = round_up(wish / 2, page_multiple)) {
         void* memory = raw::reserve(wish);
-        if (memory == nullptr) continue;
+        if (memory == nullptr) {
+            refused = true;
+            continue;
+        }
+        if (refused && wish / 4 >= smallest_reservation) {
+            const std::size_t kept = round_up(wish / 4, page_multiple);
+            raw::release(static_cast<char*>(memory) + kept, wish - kept);
+            wish = kept;
+        }
         if (!raw::commit(memory, page_multiple)) {
             raw::release(memory, wish);
             break;
@@ -70,9 +87,9 @@ Arena::Region* Arena::publish_region(void* memory, std::size_t bytes, bool writa
     fresh->bytes = bytes;
     fresh->chunk_count = static_cast<std::uint32_t>((first + bytes - spans) / chunk_size);
     fresh->writable = writable;
-    std::uint64_t cookie = 0;
-    if (const auto* random = reinterpret_cast<const char*>(getauxval(AT_RANDOM)))
-        memcpy(&cookie, random, sizeof cookie);
+    std::uint64_t random[2]{};
+    if (const unsigned long at = getauxval(AT_RANDOM)) memcpy(random, reinterpret_cast<const void*>(at), sizeof random);
+    const std::uint64_t cookie = cookie_from(random[0], random[1]);
     Region* winner = nullptr;
     // Release publishes the fields above; acquire on failure shows the winner's.
     if (claimed_.compare_exchange_strong(winner, fresh, std::memory_order_acq_rel, std::memory_order_acquire)) {
