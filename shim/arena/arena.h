@@ -93,6 +93,7 @@ class Arena {
     bool refill(ArenaCursor& cursor);
     std::int64_t take_span(unsigned span_class, std::size_t bytes);
     std::int64_t advance_frontier(unsigned span_class);
+    bool make_writable(std::uint32_t index, std::size_t bytes);
     bool charge(std::size_t bytes);
     bool charge_or_cool(std::size_t bytes);
     void discharge(std::size_t bytes);

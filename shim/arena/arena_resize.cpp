@@ -38,6 +38,7 @@ bool Arena::resize_large(Block* block, std::size_t wanted) {
     const std::size_t used = std::size_t{chunk.used_kib} << 10;
     const std::size_t end = round_up(offset + wanted, 4096);
     const std::size_t needed = end > span / 2 ? end : span / 2;
+    if (!make_writable(index, end)) return false;
     if (needed > used && !charge_or_cool(needed - used)) return false;
     const std::size_t from = round_up(end, page_multiple);
     if (from < used) raw::discard(start + from, round_up(used, page_multiple) - from);

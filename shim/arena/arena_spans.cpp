@@ -127,9 +127,7 @@ std::int64_t Arena::take_span(unsigned span_class, std::size_t bytes) {
     if (index < 0) return -1;
     Chunk& chunk = region->chunks[index];
     if (charge_or_cool(bytes)) {
-        if (chunk.committed ||
-            raw::commit(region->start_of(static_cast<std::uint32_t>(index)), chunk_size << chunk.span_class)) {
-            chunk.committed = true;
+        if (make_writable(static_cast<std::uint32_t>(index), bytes)) {
             chunk.used_kib = static_cast<std::uint32_t>(round_up(bytes, 4096) >> 10);
             return index;
         }
@@ -166,8 +164,21 @@ std::int64_t Arena::advance_frontier(unsigned span_class) {
     } while (
         !frontier_.compare_exchange_weak(index, index + chunks, std::memory_order_relaxed, std::memory_order_relaxed));
     region->chunks[index].span_class = static_cast<std::uint8_t>(span_class);
-    region->chunks[index].committed = region->writable;
+    const std::size_t units = (chunk_size << span_class) / commit_unit(span_class);
+    region->chunks[index].committed = region->writable ? static_cast<std::uint8_t>(units) : 0;
     return index;
+}
+
+// The span is the caller's alone; afterwards its first `bytes` can be written.
+bool Arena::make_writable(std::uint32_t index, std::size_t bytes) {
+    Region* region = region_.load(std::memory_order_relaxed);
+    Chunk& chunk = region->chunks[index];
+    const std::size_t unit = commit_unit(chunk.span_class);
+    const std::size_t units = (bytes + unit - 1) / unit;
+    if (units <= chunk.committed) return true;
+    if (!raw::commit(region->start_of(index) + chunk.committed * unit, (units - chunk.committed) * unit)) return false;
+    chunk.committed = static_cast<std::uint8_t>(units);
+    return true;
 }
 
 bool Arena::charge(std::size_t bytes) {
@@ -217,12 +228,12 @@ void Arena::recycle(std::uint32_t index) {
 }
 
 // Gives the pages of a span that is the caller's alone back and lists it. A refusal by the kernel costs memory, never
-// correctness: the span stays marked as dirty. The whole span, not what was in use at the end: the kernel may have
-// refused to take the rest before.
+// correctness: the span stays marked as dirty. All that was ever writable, not what was in use at the end: the kernel
+// may have refused to take the rest before.
 void Arena::cool(std::uint32_t index) {
     Region* region = region_.load(std::memory_order_relaxed);
     Chunk& chunk = region->chunks[index];
-    if (raw::discard(region->start_of(index), chunk_size << chunk.span_class)) chunk.dirty = false;
+    if (raw::discard(region->start_of(index), chunk.committed * commit_unit(chunk.span_class))) chunk.dirty = false;
     discharge(std::size_t{chunk.used_kib} << 10);
     chunk.used_kib = 0;
     free_[chunk.span_class].push(region->chunks, index);
