@@ -66,14 +66,9 @@ UNKNOT_COLD void* Arena::cut_slow(ArenaCursor& cursor, std::size_t size, std::si
         char* end = place->payload() + round_up(size, 16);
         if (end > cursor.end) continue;
         if (gap != 0) {
-            // Headers lie one behind the other, so what alignment leaves out is a block too, freed from the start. Its
-            // mark fits nothing: whoever frees an address in there is told that it is none of a block.
             auto* filler = reinterpret_cast<Block*>(cursor.next);
-            filler->size = gap - sizeof(Block);
-            filler->mark = 0;
+            filler->become_filler(gap);
             cursor.freed += filler->footprint();
-            --cursor.block_delta;
-            cursor.byte_delta -= static_cast<std::int64_t>(filler->size);
         }
         block = place;
         block->size = round_up(size, 16);
@@ -107,7 +102,7 @@ bool Arena::refill(ArenaCursor& cursor) {
         }
         retire_chunk(cursor);
     }
-    const std::int64_t index = take_span(0, chunk_size);
+    const std::int64_t index = take_span(0, chunk_size, chunk_size);
     if (index < 0) return false;
     Chunk& chunk = region->chunks[index];
     char* start = region->start_of(static_cast<std::uint32_t>(index));
@@ -151,19 +146,21 @@ void* Arena::allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t a
     Region* region = this->region();
     const std::size_t limit = limit_.load(std::memory_order_relaxed);  // Relaxed: a plain value.
     if (region == nullptr || size > limit || alignment > limit) return nullptr;
-    // Spans are aligned to the chunk size only.
-    const std::size_t slack =
-        alignment > chunk_size ? alignment : round_up(sizeof(Block), alignment < 16 ? 16 : alignment);
-    const std::size_t most = slack + sizeof(Block) + round_up(size, 16);
+    if (alignment < 16) alignment = 16;
+    // Spans are aligned to the chunk size only: a wider alignment is found inside.
+    const std::size_t slack = alignment > chunk_size ? alignment : round_up(sizeof(Block), alignment);
+    const std::size_t most = slack + round_up(size, 16);
     const unsigned span_class = class_of(most);
     if (span_class >= span_classes) return nullptr;
-    const std::int64_t taken = take_span(span_class, most);
+    // The same wherever the span begins: every alignment wider than a page leaves the header the page before.
+    const char* const somewhere = region->spans + round_up(sizeof(Block), alignment);
+    const std::size_t bytes = region->backing(somewhere - sizeof(Block), somewhere + round_up(size, 16));
+    const std::int64_t taken = take_span(span_class, most, bytes);
     if (taken < 0) return nullptr;
     const auto index = static_cast<std::uint32_t>(taken);
     Chunk& chunk = region->chunks[index];
     char* start = region->start_of(index);
-    const std::uintptr_t payload =
-        round_up(reinterpret_cast<std::uintptr_t>(start) + sizeof(Block), alignment < 16 ? 16 : alignment);
+    const std::uintptr_t payload = round_up(reinterpret_cast<std::uintptr_t>(start) + sizeof(Block), alignment);
     auto* block = reinterpret_cast<Block*>(payload) - 1;
     block->size = round_up(size, 16);
     block->mark = block->live_mark(cookie());

@@ -67,9 +67,13 @@ class Arena {
     // Bytes that may be used at `p`.
     std::size_t usable_size(const void* p) const;
 
-    // True: the block at `p` now has room for `size` bytes. Grows the cursor's newest block and blocks with pages of
-    // their own; shrinks always succeed.
+    // True: the block at `p` now has room for `size` bytes, and no more than it needs. Grows the cursor's newest block
+    // and blocks with pages of their own; shrinks all but those whose pages would hold a much larger span.
     bool resize_in_place(ArenaCursor& cursor, void* p, std::size_t size);
+
+    // The block with room for `size` bytes, moved where it would otherwise hold much more than it needs; nullptr: it
+    // can only grow elsewhere, and nothing has changed.
+    void* resize(ArenaCursor& cursor, void* p, std::size_t size, std::size_t alignment = 16);
 
     // The thread ends: nothing is cut from its chunk any more.
     void retire(ArenaCursor& cursor);
@@ -91,7 +95,8 @@ class Arena {
     void* allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill);
     void* cut_slow(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill);
     bool refill(ArenaCursor& cursor);
-    std::int64_t take_span(unsigned span_class, std::size_t bytes);
+    std::size_t least_charge(unsigned span_class) const;
+    std::int64_t take_span(unsigned span_class, std::size_t end, std::size_t bytes);
     std::int64_t advance_frontier(unsigned span_class);
     bool make_writable(std::uint32_t index, std::size_t bytes);
     bool charge(std::size_t bytes);
@@ -104,7 +109,9 @@ class Arena {
     void count_cut(ArenaCursor& cursor);
     void uncount_newest(ArenaCursor& cursor);
     bool resize_newest(ArenaCursor& cursor, Block* block, std::size_t wanted);
-    bool resize_large(Block* block, std::size_t wanted);
+    bool shrink_small(ArenaCursor& cursor, Block* block, std::size_t wanted);
+    enum class Waste : std::uint8_t { refused, allowed };
+    bool resize_large(ArenaCursor& cursor, Block* block, std::size_t wanted, Waste waste);
     void retire_chunk(ArenaCursor& cursor);
     Block* checked(void* p, const char* operation) const;
     std::uint64_t cookie() const { return cookie_.load(std::memory_order_relaxed); }  // Relaxed: as in contains.

@@ -10,8 +10,10 @@ namespace unknot {
 void Arena::count_cut(ArenaCursor& cursor) {
     while (cursor.counted < cursor.next) {
         const auto* block = reinterpret_cast<const Block*>(cursor.counted);
-        ++cursor.block_delta;
-        cursor.byte_delta += static_cast<std::int64_t>(block->size);
+        if (block->mark != Block::filler_mark) {
+            ++cursor.block_delta;
+            cursor.byte_delta += static_cast<std::int64_t>(block->size);
+        }
         // A stray write into a header may cost the statistics, not the loop.
         cursor.counted += sizeof(Block) + (block->size < chunk_size ? block->size : chunk_size);
     }

@@ -37,6 +37,14 @@ struct Arena::Block {
         return reinterpret_cast<std::uintptr_t>(this) ^ size ^ cookie;
     }
     std::uint64_t freed_mark(std::uint64_t cookie) const { return ~live_mark(cookie); }
+
+    // Headers lie one behind the other, so room in a chunk that is no block's is a block too, freed from the start. Its
+    // mark fits nothing: whoever frees an address in there is told that it is none of a block.
+    static constexpr std::uint64_t filler_mark = 0;
+    void become_filler(std::size_t bytes) {
+        size = bytes - sizeof(Block);
+        mark = filler_mark;
+    }
 };
 
 // Does a header at `block` lie in the cursor's chunk, as aligned as headers are? One comparison: what is not a multiple
@@ -52,8 +60,15 @@ struct Arena::Region {
     char* spans;
     std::size_t bytes;
     std::uint32_t chunk_count;
-    bool writable;    // from the start, without commit: the static reserve
-    Chunk chunks[1];  // chunk_count of them
+    std::size_t page;  // of this machine, in bytes
+    bool writable;     // from the start, without commit: the static reserve
+    Chunk chunks[1];   // chunk_count of them
+
+    // The whole pages that hold the bytes from `first` to `last`.
+    std::size_t backing(const char* first, const char* last) const {
+        return round_up(reinterpret_cast<std::uintptr_t>(last), page) -
+               (reinterpret_cast<std::uintptr_t>(first) & ~(page - 1));
+    }
 
     char* start_of(std::uint32_t index) const { return spans + std::size_t{index} * chunk_size; }
     std::uint32_t index_of(const void* p) const {

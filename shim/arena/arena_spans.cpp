@@ -16,11 +16,11 @@ constexpr std::size_t smallest_reservation = std::size_t{1} << 20;
 constexpr std::size_t metadata_step = page_multiple / sizeof(Chunk);  // chunks whose metadata is committed at a time
 constexpr std::uint32_t warm_chunks = 16;  // this many emptied chunks (1 MiB) keep their pages for the next walk
 
-// A span is charged with half its size at least, so the live spans of one class never hold more than twice the limit
-// in address space, and no class takes from another before the frontier is used up: with this much, address space does
-// not run out before the limit does.
+// A span is charged with a quarter of its size at least (see least_charge), so the live spans of one class never hold
+// more than four times the limit in address space, and no class takes from another before the frontier is used up: with
+// this much, address space does not run out before the limit does.
 std::size_t reservation_for(std::size_t limit) {
-    const std::size_t bytes = round_up(2 * limit * (class_of(limit) + std::size_t{1}), page_multiple);
+    const std::size_t bytes = round_up(4 * limit * (class_of(limit) + std::size_t{1}), page_multiple);
     return bytes < smallest_reservation ? smallest_reservation : bytes;
 }
 
@@ -87,6 +87,8 @@ Arena::Region* Arena::publish_region(void* memory, std::size_t bytes, bool writa
     fresh->bytes = bytes;
     fresh->chunk_count = static_cast<std::uint32_t>((first + bytes - spans) / chunk_size);
     fresh->writable = writable;
+    const std::size_t page = getauxval(AT_PAGESZ);
+    fresh->page = page != 0 ? page : page_multiple;
     std::uint64_t random[2]{};
     if (const unsigned long at = getauxval(AT_RANDOM)) memcpy(random, reinterpret_cast<const void*>(at), sizeof random);
     const std::uint64_t cookie = cookie_from(random[0], random[1]);
@@ -107,8 +109,16 @@ Arena::Region* Arena::publish_region(void* memory, std::size_t bytes, bool writa
     return winner;
 }
 
-// A span of the class, writable, charged with `bytes`; -1 if there is none.
-std::int64_t Arena::take_span(unsigned span_class, std::size_t bytes) {
+// What is charged is what is backed. Only a block that is aligned more widely than it is long can need less than a
+// quarter of its span; once such spans have taken a quarter of the range, they are charged with their address space.
+std::size_t Arena::least_charge(unsigned span_class) const {
+    const Region* region = region_.load(std::memory_order_relaxed);
+    const bool plenty = frontier_.load(std::memory_order_relaxed) < region->chunk_count / 4;
+    return plenty ? 0 : (chunk_size << span_class) / 4;
+}
+
+// A span of the class, its first `end` bytes writable, charged with `bytes`; -1 if there is none.
+std::int64_t Arena::take_span(unsigned span_class, std::size_t end, std::size_t bytes) {
     Region* region = region_.load(std::memory_order_relaxed);  // Relaxed: the caller has looked at it.
     if (span_class == 0) {
         if (const std::int64_t warm = warm_chunks_.pop(region->chunks); warm >= 0) {
@@ -116,8 +126,7 @@ std::int64_t Arena::take_span(unsigned span_class, std::size_t bytes) {
             return warm;
         }
     }
-    const std::size_t least = (chunk_size << span_class) / 2;
-    if (bytes < least) bytes = least;
+    if (const std::size_t least = least_charge(span_class); bytes < least) bytes = least;
     std::int64_t index = free_[span_class].pop(region->chunks);
     if (index < 0) index = advance_frontier(span_class);
     // Address space is used up: a larger span than needed will do.
@@ -127,8 +136,8 @@ std::int64_t Arena::take_span(unsigned span_class, std::size_t bytes) {
     if (index < 0) return -1;
     Chunk& chunk = region->chunks[index];
     if (charge_or_cool(bytes)) {
-        if (make_writable(static_cast<std::uint32_t>(index), bytes)) {
-            chunk.used_kib = static_cast<std::uint32_t>(round_up(bytes, 4096) >> 10);
+        if (make_writable(static_cast<std::uint32_t>(index), end)) {
+            chunk.used_kib = static_cast<std::uint32_t>(bytes >> 10);
             return index;
         }
         discharge(bytes);
@@ -182,7 +191,6 @@ bool Arena::make_writable(std::uint32_t index, std::size_t bytes) {
 }
 
 bool Arena::charge(std::size_t bytes) {
-    bytes = round_up(bytes, 4096);
     std::atomic_ref<std::uint64_t> committed(stats_.arena_committed);
     const std::size_t limit = limit_.load(std::memory_order_relaxed);
     // Relaxed: only the sum matters, and the exchange keeps it exact.
@@ -209,7 +217,7 @@ bool Arena::charge_or_cool(std::size_t bytes) {
 }
 
 void Arena::discharge(std::size_t bytes) {
-    std::atomic_ref(stats_.arena_committed).fetch_sub(round_up(bytes, 4096), std::memory_order_relaxed);
+    std::atomic_ref(stats_.arena_committed).fetch_sub(bytes, std::memory_order_relaxed);
 }
 
 // The span is the caller's alone (invariant 1 of chunk.h). A few small ones keep their pages for the next walk.
