@@ -120,6 +120,7 @@ bool Arena::refill(ArenaCursor& cursor) {
 // the chunk, and retiring must wait for another time.
 void Arena::retire(ArenaCursor& cursor) {
     if (cursor.busy) return;
+    end_of_stretch(cursor);
     cursor.busy = true;
     fence();
     retire_chunk(cursor);
@@ -138,7 +139,7 @@ void Arena::retire_chunk(ArenaCursor& cursor) {
     cursor.next = cursor.end = cursor.counted = cursor.dirty_end = nullptr;
     // Release: our writes to the chunk lie before its reuse. Acquire: if we are the last, so do everybody's.
     if (region->chunks[index].live.fetch_sub(not_handed_out, std::memory_order_acq_rel) == not_handed_out) {
-        recycle(index);
+        recycle(cursor, index, Pages::may_stay);
     }
 }
 
@@ -254,7 +255,10 @@ void Arena::give_back(ArenaCursor& cursor, void* p) {
     const std::uint32_t share = state == ChunkState::bump ? block->footprint() : 1;
     // Release: our last accesses to the block lie before its reuse. Acquire: if this is the last block, so do
     // everybody's (invariant 1).
-    if (region->chunks[index].live.fetch_sub(share, std::memory_order_acq_rel) == share) recycle(index);
+    if (region->chunks[index].live.fetch_sub(share, std::memory_order_acq_rel) != share) return;
+    // What began further inside leaves pages behind that the next block of the span is not charged with.
+    const bool from_start = state == ChunkState::bump || block->start() < region->start_of(index) + region->page;
+    recycle(cursor, index, from_start ? Pages::may_stay : Pages::go);
 }
 
 // A block of the cursor's own chunk: its thread keeps the count until the chunk is emptied or retired.

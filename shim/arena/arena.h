@@ -30,6 +30,7 @@ struct ArenaCursor {
     std::int32_t block_delta;  // live blocks not yet in the statistics
     std::int64_t byte_delta;   // live bytes not yet in the statistics
     volatile bool busy;        // this thread is in the middle of changing the fields above
+    bool in_stretch;           // a stretch under a loader lock is going on: see end_of_stretch
 
     // Before `next` moves back.
     void note_dirty() {
@@ -44,6 +45,11 @@ class Arena {
     static constexpr std::size_t small_limit = chunk_size / 4;
     static constexpr std::size_t default_limit = std::size_t{1} << 30;
     static constexpr std::size_t static_reserve = std::size_t{512} << 10;
+    // As much as thirty tables of 300 kB. Small beside what the process has that parses under the lock, and part of
+    // what a stretch may cost in memory.
+    static constexpr std::size_t kept_in_stretch = std::size_t{12} << 20;
+    // Always: emptied chunks for the next walk.
+    static constexpr std::size_t kept_between = 16 * chunk_size;
 
     constexpr explicit Arena(StatsPage& stats) : stats_(stats) {}
 
@@ -75,6 +81,11 @@ class Arena {
     // can only grow elsewhere, and nothing has changed.
     void* resize(ArenaCursor& cursor, void* p, std::size_t size, std::size_t alignment = 16);
 
+    // A thread that allocates under a loader lock says so in its cursor (in_stretch), and calls this when it owns none
+    // any more: within a stretch pages are kept for the next block of their size, up to kept_in_stretch bytes, and
+    // afterwards they go back to the kernel. Costs nothing where nothing was kept.
+    void end_of_stretch(ArenaCursor& cursor);
+
     // The thread ends: nothing is cut from its chunk any more.
     void retire(ArenaCursor& cursor);
 
@@ -102,7 +113,11 @@ class Arena {
     bool charge(std::size_t bytes);
     bool charge_or_cool(std::size_t bytes);
     void discharge(std::size_t bytes);
-    void recycle(std::uint32_t index);
+    enum class Pages : std::uint8_t { may_stay, go };
+    void recycle(const ArenaCursor& cursor, std::uint32_t index, Pages pages);
+    std::int64_t take_warm(unsigned span_class);
+    bool keep_warm(const ArenaCursor& cursor, std::uint32_t index);
+    bool cool_one();
     void cool(std::uint32_t index);
     void give_back(ArenaCursor& cursor, void* p);
     bool free_here(ArenaCursor& cursor, Block* block);
@@ -131,8 +146,8 @@ class Arena {
     std::atomic<Region*> region_{nullptr};          // the same, once the range above is known
     std::atomic<std::uint32_t> frontier_{0};        // spans below this index have been handed out at least once
     std::atomic<std::uint32_t> metadata_ready_{0};  // metadata below this index is writable
-    std::atomic<std::uint32_t> warm_{0};            // chunks in the list of that name
-    SpanList warm_chunks_;                          // empty chunks that kept their pages and their charge
+    std::atomic<std::uint64_t> warm_bytes_{0};      // what the spans in the lists of that name are charged with
+    SpanList warm_[warm_classes];                   // empty spans that kept their pages and their charge
     SpanList free_[span_classes];                   // empty spans that hold no pages
 };
 

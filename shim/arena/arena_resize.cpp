@@ -89,7 +89,9 @@ bool Arena::resize_large(ArenaCursor& cursor, Block* block, std::size_t wanted, 
     if (const std::size_t least = least_charge(chunk.span_class); wanted > before && needed < least) needed = least;
     if (!make_writable(index, offset + wanted)) return false;
     if (needed > used && !charge_or_cool(needed - used)) return false;
-    if (needed < used) {
+    if (needed < used && wanted >= before) {
+        needed = used;  // pages that the span had kept
+    } else if (needed < used) {
         char* end = start + round_up(offset + wanted, region->page);
         // All behind the block's end, not what it was charged with: the kernel may have refused to take the rest
         // before.

@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t smallest_reservation = std::size_t{1} << 20;
 constexpr std::size_t metadata_step = page_multiple / sizeof(Chunk);  // chunks whose metadata is committed at a time
-constexpr std::uint32_t warm_chunks = 16;  // this many emptied chunks (1 MiB) keep their pages for the next walk
 
 // A span is charged with a quarter of its size at least (see least_charge), so the live spans of one class never hold
 // more than four times the limit in address space, and no class takes from another before the frontier is used up: with
@@ -120,11 +119,16 @@ std::size_t Arena::least_charge(unsigned span_class) const {
 // A span of the class, its first `end` bytes writable, charged with `bytes`; -1 if there is none.
 std::int64_t Arena::take_span(unsigned span_class, std::size_t end, std::size_t bytes) {
     Region* region = region_.load(std::memory_order_relaxed);  // Relaxed: the caller has looked at it.
-    if (span_class == 0) {
-        if (const std::int64_t warm = warm_chunks_.pop(region->chunks); warm >= 0) {
-            warm_.fetch_sub(1, std::memory_order_relaxed);  // Relaxed: a target, not a rule.
-            return warm;
+    if (const std::int64_t warm = take_warm(span_class); warm >= 0) {
+        const auto index = static_cast<std::uint32_t>(warm);
+        Chunk& chunk = region->chunks[index];
+        const std::size_t used = std::size_t{chunk.used_kib} << 10;
+        if (bytes <= used) return warm;  // the rest is backed, so it stays charged
+        if (charge_or_cool(bytes - used)) {
+            chunk.used_kib = static_cast<std::uint32_t>(bytes >> 10);
+            if (make_writable(index, end)) return warm;
         }
+        cool(index);
     }
     if (const std::size_t least = least_charge(span_class); bytes < least) bytes = least;
     std::int64_t index = free_[span_class].pop(region->chunks);
@@ -205,13 +209,10 @@ bool Arena::charge(std::size_t bytes) {
     return true;
 }
 
-// Chunks that only wait with their pages for the next walk must not make a block fail.
+// Spans that only wait with their pages for the next block must not make one fail.
 bool Arena::charge_or_cool(std::size_t bytes) {
     while (!charge(bytes)) {
-        const std::int64_t index = warm_chunks_.pop(region_.load(std::memory_order_relaxed)->chunks);
-        if (index < 0) return false;
-        warm_.fetch_sub(1, std::memory_order_relaxed);  // Relaxed: a target, not a rule.
-        cool(static_cast<std::uint32_t>(index));
+        if (!cool_one()) return false;
     }
     return true;
 }
@@ -220,19 +221,55 @@ void Arena::discharge(std::size_t bytes) {
     std::atomic_ref(stats_.arena_committed).fetch_sub(bytes, std::memory_order_relaxed);
 }
 
-// The span is the caller's alone (invariant 1 of chunk.h). A few small ones keep their pages for the next walk.
-void Arena::recycle(std::uint32_t index) {
-    Region* region = region_.load(std::memory_order_relaxed);
-    Chunk& chunk = region->chunks[index];
-    chunk.state.store(ChunkState::listed, std::memory_order_relaxed);
+// The span is the caller's alone (invariant 1 of chunk.h).
+void Arena::recycle(const ArenaCursor& cursor, std::uint32_t index, Pages pages) {
+    region_.load(std::memory_order_relaxed)->chunks[index].state.store(ChunkState::listed, std::memory_order_relaxed);
     count(stats_.chunks_recycled);
-    // Relaxed: a target, not a rule.
-    if (chunk.span_class == 0 && chunk.used_kib == chunk_size >> 10 &&
-        warm_.load(std::memory_order_relaxed) < warm_chunks) {
-        warm_.fetch_add(1, std::memory_order_relaxed);
-        return warm_chunks_.push(region->chunks, index);
+    if (pages == Pages::go || !keep_warm(cursor, index)) cool(index);
+}
+
+// Relaxed, here and below: `warm_bytes_` is a target, and what the lists hand out they publish themselves.
+bool Arena::keep_warm(const ArenaCursor& cursor, std::uint32_t index) {
+    Region* region = region_.load(std::memory_order_relaxed);
+    const Chunk& chunk = region->chunks[index];
+    const std::size_t most = cursor.in_stretch ? kept_in_stretch : chunk.span_class == 0 ? kept_between : 0;
+    const std::size_t bytes = std::size_t{chunk.used_kib} << 10;
+    if (chunk.span_class >= warm_classes || warm_bytes_.load(std::memory_order_relaxed) + bytes > most) return false;
+    warm_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    warm_[chunk.span_class].push(region->chunks, index);
+    return true;
+}
+
+std::int64_t Arena::take_warm(unsigned span_class) {
+    if (span_class >= warm_classes) return -1;
+    Region* region = region_.load(std::memory_order_relaxed);
+    const std::int64_t index = warm_[span_class].pop(region->chunks);
+    if (index >= 0) {
+        warm_bytes_.fetch_sub(std::size_t{region->chunks[index].used_kib} << 10, std::memory_order_relaxed);
     }
-    cool(index);
+    return index;
+}
+
+// The largest span that waits with its pages goes back. False: none does.
+bool Arena::cool_one() {
+    for (unsigned span_class = warm_classes; span_class-- > 0;) {
+        if (const std::int64_t index = take_warm(span_class); index >= 0) {
+            cool(static_cast<std::uint32_t>(index));
+            return true;
+        }
+    }
+    return false;
+}
+
+// Whatever waits, whoever kept it: another thread's stretch loses pages, never blocks.
+void Arena::end_of_stretch(ArenaCursor& cursor) {
+    if (!cursor.in_stretch) return;
+    cursor.in_stretch = false;
+    for (unsigned span_class = warm_classes; --span_class > 0;) {
+        for (std::int64_t index; (index = take_warm(span_class)) >= 0;) cool(static_cast<std::uint32_t>(index));
+    }
+    while (warm_bytes_.load(std::memory_order_relaxed) > kept_between && cool_one()) {
+    }
 }
 
 // Gives the pages of a span that is the caller's alone back and lists it. A refusal by the kernel costs memory, never

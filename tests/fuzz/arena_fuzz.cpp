@@ -69,9 +69,10 @@ class Session {
             case 6:
                 if (input.byte() % 4 == 0) arena_.set_limit(std::size_t{65536} << input.byte() % 7);
                 arena_.publish(cursor);
+                cursor.in_stretch = (what & 8) != 0;
                 break;
             case 7:
-                arena_.retire(cursor);
+                (what & 8) != 0 ? arena_.end_of_stretch(cursor) : arena_.retire(cursor);
                 break;
         }
         cursor.busy = false;
