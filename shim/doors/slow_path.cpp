@@ -94,6 +94,7 @@ void note_diverting(ThreadState& thread) {
 
 // This thread owns no loader lock: catch up with what waits, and go back to the quiet word.
 void settle(ThreadState& thread, const void* caller) {
+    arena.end_of_stretch(thread.cursor);
     if (thread.drain == Drain::at_once || (thread.drain == Drain::careful && !is_inner_code(caller))) {
         KeepErrno keep;
         drain(thread);
@@ -106,6 +107,8 @@ void settle(ThreadState& thread, const void* caller) {
 }
 
 void* from_arena(ThreadState& thread, const Request& request) {
+    thread.cursor.in_stretch = true;
+    thread.watched = &thread.id;  // the first call after the stretch settles
     void* block = arena.allocate(thread.cursor, request.size, request.alignment, request.fill);
     if (block == nullptr) return nullptr;
     publish_walks(thread);
@@ -347,6 +350,7 @@ void end_walk(ThreadState& thread) {
     // A plain walk of ours is still going on further up.
     if (loader_locks.probe == Probe::owner_words && owns_write_lock(thread)) return;
     forget_walk(thread);
+    if (!owns_loader_lock(thread)) arena.end_of_stretch(thread.cursor);
     if (thread.drain != Drain::nothing && !thread.walk_by_inner_code && !owns_loader_lock(thread)) {
         KeepErrno keep;
         drain(thread);
