@@ -69,7 +69,7 @@ class Session {
             case 6:
                 if (input.byte() % 4 == 0) arena_.set_limit(std::size_t{65536} << input.byte() % 7);
                 arena_.publish(cursor);
-                cursor.in_stretch = (what & 8) != 0;
+                cursor.in_stretch = true;
                 break;
             case 7:
                 (what & 8) != 0 ? arena_.end_of_stretch(cursor) : arena_.retire(cursor);
