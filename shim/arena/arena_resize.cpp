@@ -81,7 +81,7 @@ bool Arena::resize_large(ArenaCursor& cursor, Block* block, std::size_t wanted, 
     const auto offset = static_cast<std::size_t>(block->payload() - start);
     if (offset + wanted > span) return false;
     // Else many shrunk blocks would hold address space without end. What has to be copied is a quarter at most.
-    const std::size_t quarter = span / 4 - 2 * sizeof(Block);
+    const std::size_t quarter = span / 4;
     if (waste == Waste::refused && wanted <= quarter && before > quarter) return false;
 
     const std::size_t used = std::size_t{chunk.used_kib} << 10;

@@ -119,14 +119,15 @@ std::size_t Arena::least_charge(unsigned span_class) const {
 // A span of the class, its first `end` bytes writable, charged with `bytes`; -1 if there is none.
 std::int64_t Arena::take_span(unsigned span_class, std::size_t end, std::size_t bytes) {
     Region* region = region_.load(std::memory_order_relaxed);  // Relaxed: the caller has looked at it.
-    if (const std::int64_t warm = take_warm(span_class); warm >= 0) {
+    // What was kept was kept from the span's start: no use to a block that begins further inside.
+    if (const std::int64_t warm = end < bytes + region->page ? take_warm(span_class) : -1; warm >= 0) {
         const auto index = static_cast<std::uint32_t>(warm);
         Chunk& chunk = region->chunks[index];
         const std::size_t used = std::size_t{chunk.used_kib} << 10;
         if (bytes <= used) return warm;  // the rest is backed, so it stays charged
-        if (charge_or_cool(bytes - used)) {
+        if (make_writable(index, end) && charge_or_cool(bytes - used)) {
             chunk.used_kib = static_cast<std::uint32_t>(bytes >> 10);
-            if (make_writable(index, end)) return warm;
+            return warm;
         }
         cool(index);
     }

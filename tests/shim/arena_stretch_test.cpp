@@ -96,6 +96,25 @@ TEST_F(ArenaStretch, zeroes_what_it_reuses) {
     end();
 }
 
+// What a widely aligned block needs begins elsewhere in its span.
+TEST_F(ArenaStretch, gives_widely_aligned_blocks_what_they_need) {
+    begin();
+    for (const std::size_t before : {std::size_t{17000}, std::size_t{70000}, std::size_t{600000}, 3 * mib}) {
+        for (std::size_t alignment = 32; alignment <= 2 * mib; alignment *= 2) {
+            for (const std::size_t size : {std::size_t{100}, std::size_t{20000}, std::size_t{900000}}) {
+                take_and_free(before, 2);
+                void* block = fresh_.allocate(size, alignment);
+                ASSERT_EQ(reinterpret_cast<std::uintptr_t>(block) % alignment, 0u);
+                std::memset(block, 1, fresh_.arena.usable_size(block));
+                EXPECT_GE(fresh_.page.arena_committed, testing::resident(block, size));
+                fresh_.free(block);
+            }
+        }
+    }
+    end();
+    EXPECT_LE(fresh_.page.arena_committed, Arena::kept_between);
+}
+
 // Pages that wait are charged, so they must make room for a block that needs the charge.
 TEST_F(ArenaStretch, stands_in_no_block_s_way) {
     fresh_.arena.set_limit(8 * mib);
