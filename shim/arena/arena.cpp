@@ -9,99 +9,95 @@
 
 namespace unknot {
 
-namespace {
-
-// Bytes of the cursor's chunk that were handed out and that its own thread has not freed: others may have.
-std::uint32_t not_freed_here(const ArenaCursor& cursor) {
-    return static_cast<std::uint32_t>(cursor.next - (cursor.end - chunk_size)) - cursor.freed;
-}
-
-}  // namespace
-
-// The straight way: the next block of the cursor's chunk. Budget: with `deallocate` of the newest block, as many
+// The straight way: the next block of the cursor's room. Budget: with `deallocate` of the newest block, as many
 // instructions as an allocator's thread cache takes for the same.
 void* Arena::allocate(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
     static_assert(sizeof(Block) == 16, "a payload is as aligned as its header");
     // One comparison for nothing (0 - 1 is large) and for too much.
-    if (__builtin_expect(size - 1 >= small_limit || alignment > 16 || cursor.busy, 0)) {
+    if (__builtin_expect(size - 1 >= small_limit || alignment > 16 || cursor.busy != nullptr, 0)) {
         return allocate_slow(cursor, size, alignment, fill);
     }
-    cursor.busy = true;
-    fence();
-    // As a number: without a chunk there is nothing to point at.
-    const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(cursor.next) + sizeof(Block) + round_up(size, 16);
-    if (__builtin_expect(end > reinterpret_cast<std::uintptr_t>(cursor.end), 0)) {
-        return cut_slow(cursor, size, alignment, fill);
+    Block* block = nullptr;
+    bool dirty = false;
+    {
+        const Operation operation(cursor);
+        // As a number: without a chunk there is nothing to point at.
+        const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(cursor.next) + sizeof(Block) + round_up(size, 16);
+        if (__builtin_expect(end <= reinterpret_cast<std::uintptr_t>(cursor.end), 1)) {
+            block = reinterpret_cast<Block*>(cursor.next);
+            block->size = round_up(size, 16);
+            block->mark = block->live_mark(cookie());
+            cursor.next = block->end();
+            dirty = block->start() < cursor.dirty_end;
+        }
     }
-    auto* block = reinterpret_cast<Block*>(cursor.next);
-    block->size = round_up(size, 16);
-    block->mark = block->live_mark(cookie());
-    cursor.next = block->end();
-    const bool dirty = block->start() < cursor.dirty_end;
-    fence();
-    cursor.busy = false;
+    if (__builtin_expect(block == nullptr, 0)) return cut_slow(cursor, size, alignment, fill);
     return fill == Fill::zero && dirty ? memset(block->payload(), 0, size) : block->payload();
 }
 
 UNKNOT_COLD void* Arena::allocate_slow(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
     // An empty block would have no address of its own, and at the range's end it would lie outside.
     if (size == 0) size = 1;
-    if (size > small_limit || alignment > small_limit || cursor.busy) {
+    if (size > small_limit || alignment > small_limit || in_the_middle(cursor)) {
         return allocate_large(cursor, size, alignment, fill);
     }
-    cursor.busy = true;
-    fence();
     return cut_slow(cursor, size, alignment, fill);
 }
 
-// A block that wants another chunk, or a wider alignment. The cursor is busy, and is not when this returns.
+// A block that wants another room, or a wider alignment. The cursor is not busy.
 UNKNOT_COLD void* Arena::cut_slow(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
+    if (alignment < 16) alignment = 16;
     Block* block = nullptr;
     bool dirty = false;
-    do {
-        if (cursor.end == nullptr) continue;
-        const std::uintptr_t earliest = reinterpret_cast<std::uintptr_t>(cursor.next) + sizeof(Block);
-        const std::size_t gap = round_up(earliest, alignment < 16 ? 16 : alignment) - earliest;
-        auto* place = reinterpret_cast<Block*>(cursor.next + gap);
-        char* end = place->payload() + round_up(size, 16);
-        if (end > cursor.end) continue;
-        if (gap != 0) {
-            auto* filler = reinterpret_cast<Block*>(cursor.next);
-            filler->become_filler(gap);
-            cursor.freed += filler->footprint();
-        }
-        block = place;
-        block->size = round_up(size, 16);
-        block->mark = block->live_mark(cookie());
-        dirty = block->start() < cursor.dirty_end;
-        cursor.next = end;
-    } while (block == nullptr && refill(cursor));
-    fence();
-    cursor.busy = false;
+    {
+        const Operation operation(cursor);
+        // With what the alignment may leave out.
+        const std::size_t most = sizeof(Block) + round_up(size, 16) + (alignment - 16);
+        do {
+            if (cursor.chunk == nullptr) continue;
+            const std::uintptr_t earliest = reinterpret_cast<std::uintptr_t>(cursor.next) + sizeof(Block);
+            const std::size_t gap = round_up(earliest, alignment) - earliest;
+            auto* place = reinterpret_cast<Block*>(cursor.next + gap);
+            char* end = place->payload() + round_up(size, 16);
+            if (end > cursor.end) continue;
+            if (gap != 0) reinterpret_cast<Block*>(cursor.next)->become_filler(gap, cookie());
+            block = place;
+            block->size = round_up(size, 16);
+            block->mark = block->live_mark(cookie());
+            dirty = block->start() < cursor.dirty_end;
+            cursor.next = end;
+            fence();  // invariant 3: in between, the gap is taken for a block
+            cursor.freed += static_cast<std::uint32_t>(gap);
+        } while (block == nullptr && refill(cursor, most));
+        if (cursor.fleeting) retire_chunk(cursor);
+    }
     if (block == nullptr) return nullptr;
     return fill == Fill::zero && dirty ? memset(block->payload(), 0, size) : block->payload();
 }
 
-// Empties the cursor's chunk in place if every block has come back, else retires it and takes another.
-bool Arena::refill(ArenaCursor& cursor) {
+// Another room for `bytes`: the cursor's chunk as a whole if every block has come back, else what is free between the
+// blocks of this or another chunk, else a chunk of its own. The cursor is busy.
+bool Arena::refill(ArenaCursor& cursor, std::size_t bytes) {
     Region* region = this->region();
     if (region == nullptr) return false;
-    if (cursor.end != nullptr) {
-        char* start = cursor.end - chunk_size;
-        Chunk& chunk = region->chunks[region->index_of(start)];
+    if (cursor.chunk != nullptr) {
+        Chunk& chunk = region->chunks[region->index_of(cursor.chunk)];
         // Acquire pairs with the release of the frees counted here: their last accesses lie before our reuse. Nobody
         // else can change the count once it says that all blocks have come back.
         if (chunk.live.load(std::memory_order_acquire) == Chunk::owned - not_freed_here(cursor) &&
-            cursor.next != start) {
+            (cursor.next != cursor.chunk || cursor.end != cursor.chunk + chunk_size)) {
             count_cut(cursor);
             cursor.note_dirty();
             chunk.live.store(Chunk::owned, std::memory_order_relaxed);  // Relaxed: no block is out there to be freed.
-            cursor.next = cursor.counted = start;
+            cursor.next = cursor.counted = cursor.chunk;
+            cursor.end = cursor.chunk + chunk_size;
             cursor.freed = 0;
             return true;
         }
+        if (next_room(cursor, bytes)) return true;
         retire_chunk(cursor);
     }
+    if (adopt(cursor, bytes)) return true;
     const std::int64_t index = take_span(0, chunk_size, chunk_size);
     if (index < 0) return false;
     Chunk& chunk = region->chunks[index];
@@ -109,38 +105,39 @@ bool Arena::refill(ArenaCursor& cursor) {
     chunk.live.store(Chunk::owned, std::memory_order_relaxed);  // Relaxed: no block is out there to be freed.
     chunk.state.store(ChunkState::bump, std::memory_order_relaxed);
     cursor.next = cursor.counted = start;
-    cursor.end = start + chunk_size;
-    cursor.dirty_end = chunk.dirty ? cursor.end : start;
+    cursor.dirty_end = chunk.dirty ? start + chunk_size : start;
     cursor.freed = 0;
     chunk.dirty = true;
+    cursor.chunk = start;
+    fence();  // invariant 3: nothing is cut from a chunk that is not the cursor's
+    cursor.end = start + chunk_size;
     return true;
 }
 
 // Called in the middle of an operation of this cursor, by its thread's signal handler: then the operation goes on with
 // the chunk, and retiring must wait for another time.
 void Arena::retire(ArenaCursor& cursor) {
-    if (cursor.busy) return;
+    if (in_the_middle(cursor)) return;
     end_of_stretch(cursor);
-    cursor.busy = true;
-    fence();
+    const Operation operation(cursor);
     retire_chunk(cursor);
-    fence();
-    cursor.busy = false;
 }
 
 // The cursor is busy: a handler that cut one more block between our look at it and the subtraction would leave a live
 // block uncounted.
 void Arena::retire_chunk(ArenaCursor& cursor) {
-    if (cursor.end == nullptr) return;
+    if (cursor.chunk == nullptr) return;
     count_cut(cursor);
-    Region* region = region_.load(std::memory_order_relaxed);  // Relaxed: the cursor's chunk came from it.
-    const std::uint32_t index = region->index_of(cursor.end - chunk_size);
+    close_room(cursor);
+    const std::uint32_t index = region_.load(std::memory_order_relaxed)->index_of(cursor.chunk);  // Relaxed: ours.
     const std::uint32_t not_handed_out = Chunk::owned - not_freed_here(cursor);
-    cursor.next = cursor.end = cursor.counted = cursor.dirty_end = nullptr;
-    // Release: our writes to the chunk lie before its reuse. Acquire: if we are the last, so do everybody's.
-    if (region->chunks[index].live.fetch_sub(not_handed_out, std::memory_order_acq_rel) == not_handed_out) {
-        recycle(cursor, index, Pages::may_stay);
-    }
+    cursor.end = nullptr;
+    fence();  // invariant 3, both: as in refill, and no sums are made of what is not there
+    cursor.chunk = nullptr;
+    cursor.next = nullptr;
+    fence();
+    cursor.counted = cursor.dirty_end = nullptr;
+    give_up(cursor, index, not_handed_out);
 }
 
 void* Arena::allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
@@ -208,21 +205,20 @@ Arena::Block* Arena::checked(void* p, const char* operation) const {
 // once it is busy: before that a signal handler may move it on to another chunk. Whatever else `p` is, is told apart in
 // `checked`; here nothing is read from it that does not lie in the cursor's own chunk.
 void Arena::deallocate(ArenaCursor& cursor, void* p) {
-    if (__builtin_expect(cursor.busy, 0)) return give_back(cursor, p);
-    cursor.busy = true;
-    fence();
-    char* const start = static_cast<char*>(p) - sizeof(Block);  // of a header, if it lies as headers do
-    auto* const block = reinterpret_cast<Block*>(start);
-    if (!is_in_chunk(cursor, start) || block->end() != cursor.next || block->mark != block->live_mark(cookie())) {
-        cursor.busy = false;
-        return give_back(cursor, p);
+    if (__builtin_expect(cursor.busy != nullptr, 0)) return give_back(cursor, p);
+    {
+        const Operation operation(cursor);
+        char* const start = static_cast<char*>(p) - sizeof(Block);  // of a header, if it lies as headers do
+        auto* const block = reinterpret_cast<Block*>(start);
+        if (is_in_chunk(cursor, start) && block->end() == cursor.next && block->mark == block->live_mark(cookie())) {
+            cursor.note_dirty();
+            block->mark = ~block->mark;
+            cursor.next = start;
+            if (__builtin_expect(cursor.counted > cursor.next, 0)) uncount_newest(cursor);
+            return;
+        }
     }
-    cursor.note_dirty();
-    block->mark = ~block->mark;
-    cursor.next = start;
-    if (__builtin_expect(cursor.counted > cursor.next, 0)) uncount_newest(cursor);
-    fence();
-    cursor.busy = false;
+    give_back(cursor, p);
 }
 
 // The block that starts at `next`, and was just taken back, stands in the cursor's sums. The cursor is busy.
@@ -239,42 +235,41 @@ void Arena::give_back(ArenaCursor& cursor, void* p) {
     const std::uint32_t header = region->index_of(block);
     const ChunkState state = region->chunks[header].state.load(std::memory_order_relaxed);
     const std::uint64_t bytes = block->size;
-    // One of two threads that free the same block at the same time finds the mark changed. Relaxed: the count below
-    // orders the accesses to the block.
+    const auto footprint = static_cast<std::uint32_t>(sizeof(Block) + bytes);
+    // One of two threads that free the same block at the same time finds the mark changed. Release: whoever adopts the
+    // chunk and finds this mark may reuse the room at once, so nothing of the block is read below.
     std::uint64_t live = block->live_mark(cookie());
-    if (!std::atomic_ref(block->mark).compare_exchange_strong(live, ~live, std::memory_order_relaxed)) {
+    if (!std::atomic_ref(block->mark)
+             .compare_exchange_strong(live, ~live, std::memory_order_release, std::memory_order_relaxed)) {
         report::double_free(p, bytes, "free");
     }
-    if (state == ChunkState::bump && free_here(cursor, block)) return;
+    if (state == ChunkState::bump) {
+        if (free_here(cursor, block, bytes)) return;
+        note(cursor, -1, -static_cast<std::int64_t>(bytes));
+        return give_up(cursor, header, footprint);
+    }
     note(cursor, -1, -static_cast<std::int64_t>(bytes));
     std::uint32_t index = header;
     if (state == ChunkState::inside) {
         index = region->chunks[header].next.load(std::memory_order_relaxed);
         region->chunks[header].state.store(ChunkState::left, std::memory_order_relaxed);
     }
-    const std::uint32_t share = state == ChunkState::bump ? block->footprint() : 1;
-    // Release: our last accesses to the block lie before its reuse. Acquire: if this is the last block, so do
-    // everybody's (invariant 1).
-    if (region->chunks[index].live.fetch_sub(share, std::memory_order_acq_rel) != share) return;
     // What began further inside leaves pages behind that the next block of the span is not charged with.
-    const bool from_start = state == ChunkState::bump || block->start() < region->start_of(index) + region->page;
+    const bool from_start = block->start() < region->start_of(index) + region->page;
+    // Relaxed: nobody else looks at a large span's count but to see that it is none of a chunk.
+    region->chunks[index].live.store(0, std::memory_order_relaxed);
     recycle(cursor, index, from_start ? Pages::may_stay : Pages::go);
 }
 
 // A block of the cursor's own chunk: its thread keeps the count until the chunk is emptied or retired.
-bool Arena::free_here(ArenaCursor& cursor, Block* block) {
-    if (cursor.busy) return false;
-    cursor.busy = true;
-    fence();
-    const bool here = is_in_chunk(cursor, block->start());
-    if (here) {
-        cursor.freed += block->footprint();
-        --cursor.block_delta;
-        cursor.byte_delta -= static_cast<std::int64_t>(block->size);
-    }
-    fence();
-    cursor.busy = false;
-    return here;
+bool Arena::free_here(ArenaCursor& cursor, const Block* block, std::uint64_t bytes) {
+    if (in_the_middle(cursor)) return false;
+    const Operation operation(cursor);
+    if (!is_in_chunk(cursor, reinterpret_cast<const char*>(block))) return false;
+    cursor.freed += static_cast<std::uint32_t>(sizeof(Block) + bytes);
+    --cursor.block_delta;
+    cursor.byte_delta -= static_cast<std::int64_t>(bytes);
+    return true;
 }
 
 }  // namespace unknot

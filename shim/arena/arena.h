@@ -11,6 +11,9 @@
 // (1) Only the thread of a cursor cuts from the cursor's chunk, so cutting needs no atomic operation. A signal handler
 //     that interrupts its own thread in the middle sees `busy` and takes a span of its own instead.
 // (2) Blocks are freed by anyone: see invariant (1) of chunk.h.
+// (3) A handler may also jump out of the middle of an operation, which is then never finished. Every operation changes
+// a
+//     cursor in such an order that what is left at most pins room of its chunk; see in_the_middle in arena_region.h.
 #pragma once
 
 #include "shim/arena/chunk.h"
@@ -19,18 +22,25 @@
 
 namespace unknot {
 
+struct ArenaCursor;
+// Stands in the frame of an operation that changes a cursor, and names that cursor for as long as the frame is alive.
+using OperationMark = const ArenaCursor* volatile;
+
 // What one thread needs to cut blocks without asking anybody. Zero is the empty state. Cutting a block moves `next` and
 // nothing else: the sums for the statistics are made up later from the headers, which lie one behind the other.
 struct ArenaCursor {
-    char* next;                // the next free byte of the chunk
-    char* end;                 // of the chunk; nullptr: there is none
-    char* counted;             // blocks below this are in the sums below
-    char* dirty_end;           // bytes of the chunk below this may be non-zero
-    std::uint32_t freed;       // bytes of the chunk that this thread itself has freed, headers included
-    std::int32_t block_delta;  // live blocks not yet in the statistics
-    std::int64_t byte_delta;   // live bytes not yet in the statistics
-    volatile bool busy;        // this thread is in the middle of changing the fields above
-    bool in_stretch;           // a stretch under a loader lock is going on: see end_of_stretch
+    char* next;                    // the next free byte of the room
+    char* end;                     // of the room, which is the chunk or what lies free between two blocks of it
+    char* chunk;                   // where the chunk starts; nullptr: there is none
+    char* counted;                 // blocks of the room below this are in the sums below
+    char* dirty_end;               // bytes of the chunk below this may be non-zero
+    std::uint32_t freed;           // bytes of the chunk below `next` that this thread has freed or never cut
+    std::int32_t block_delta;      // live blocks not yet in the statistics
+    std::int64_t byte_delta;       // live bytes not yet in the statistics
+    OperationMark* volatile busy;  // this thread is in the middle of changing the fields above; nullptr: it is not
+    bool in_stretch;               // a stretch under a loader lock is going on: see Arena::end_of_stretch
+    bool fleeting;                 // nobody will retire this cursor: it gives its chunk back after every block
+    bool left_rooms;               // chunks have become nearly empty within the stretch
 
     // Before `next` moves back.
     void note_dirty() {
@@ -98,6 +108,7 @@ class Arena {
   private:
     struct Block;
     struct Region;
+    enum class Pages : std::uint8_t { may_stay, go };
 
     Region* region();
     Region* reserve();
@@ -105,7 +116,19 @@ class Arena {
     void* allocate_slow(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill);
     void* allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill);
     void* cut_slow(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill);
-    bool refill(ArenaCursor& cursor);
+    bool refill(ArenaCursor& cursor, std::size_t bytes);
+    bool next_room(ArenaCursor& cursor, std::size_t bytes);
+    bool adopt(ArenaCursor& cursor, std::size_t bytes);
+    bool take_retired(std::uint32_t index, std::uint32_t most);
+    void give_up(ArenaCursor& cursor, std::uint32_t index, std::uint32_t share);
+    enum class Trim : std::uint8_t { once, again };
+    void trim(const ArenaCursor& cursor, std::uint32_t index, Trim which);
+    void discard_rooms(std::uint32_t index);
+    static Pages pages_of(const Chunk& chunk);
+    void trim_all(ArenaCursor& cursor);
+    char* behind(char* at, char* chunk_end) const;
+    bool is_room(Block* block, const char* chunk_end) const;
+    void close_room(ArenaCursor& cursor);
     std::size_t least_charge(unsigned span_class) const;
     std::int64_t take_span(unsigned span_class, std::size_t end, std::size_t bytes);
     std::int64_t advance_frontier(unsigned span_class);
@@ -113,14 +136,13 @@ class Arena {
     bool charge(std::size_t bytes);
     bool charge_or_cool(std::size_t bytes);
     void discharge(std::size_t bytes);
-    enum class Pages : std::uint8_t { may_stay, go };
     void recycle(const ArenaCursor& cursor, std::uint32_t index, Pages pages);
     std::int64_t take_warm(unsigned span_class);
     bool keep_warm(const ArenaCursor& cursor, std::uint32_t index);
     bool cool_one();
     void cool(std::uint32_t index);
     void give_back(ArenaCursor& cursor, void* p);
-    bool free_here(ArenaCursor& cursor, Block* block);
+    bool free_here(ArenaCursor& cursor, const Block* block, std::uint64_t bytes);
     void count_cut(ArenaCursor& cursor);
     void uncount_newest(ArenaCursor& cursor);
     bool resize_newest(ArenaCursor& cursor, Block* block, std::size_t wanted);
@@ -147,6 +169,7 @@ class Arena {
     std::atomic<std::uint32_t> frontier_{0};        // spans below this index have been handed out at least once
     std::atomic<std::uint32_t> metadata_ready_{0};  // metadata below this index is writable
     std::atomic<std::uint64_t> warm_bytes_{0};      // what the spans in the lists of that name are charged with
+    std::atomic<std::uint32_t> looked_at_{0};       // where the search for room in retired chunks goes on
     SpanList warm_[warm_classes];                   // empty spans that kept their pages and their charge
     SpanList free_[span_classes];                   // empty spans that hold no pages
 };

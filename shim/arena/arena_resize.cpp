@@ -44,26 +44,25 @@ void* Arena::resize(ArenaCursor& cursor, void* p, std::size_t size, std::size_t 
 bool Arena::shrink_small(ArenaCursor& cursor, Block* block, std::size_t wanted) {
     if (wanted > block->size) return false;
     const auto rest = static_cast<std::uint32_t>(block->size - wanted);
-    if (rest < sizeof(Block) || cursor.busy) return true;
+    if (rest < sizeof(Block) || in_the_middle(cursor)) return true;
     Region* region = region_.load(std::memory_order_relaxed);  // Relaxed: as in give_back.
     std::atomic<std::uint32_t>& live = region->chunks[region->index_of(block)].live;
-    cursor.busy = true;
-    fence();
-    const bool here = is_in_chunk(cursor, block->start());
-    // Acquire pairs with the release in retire_chunk: all blocks of a retired chunk have been counted.
-    const bool shrinks = here || live.load(std::memory_order_acquire) <= chunk_size;
-    if (shrinks) {
+    bool shrinks_elsewhere = false;
+    {
+        const Operation operation(cursor);
+        const bool here = is_in_chunk(cursor, block->start());
+        // Acquire pairs with the release in give_up: all blocks of a retired chunk have been counted.
+        shrinks_elsewhere = !here && live.load(std::memory_order_acquire) <= chunk_size;
+        if (!here && !shrinks_elsewhere) return true;
         // The filler first: whoever goes from header to header finds one behind the block, whatever size it has read.
-        reinterpret_cast<Block*>(block->payload() + wanted)->become_filler(rest);
+        reinterpret_cast<Block*>(block->payload() + wanted)->become_filler(rest, cookie());
         std::atomic_ref(block->size).store(wanted, std::memory_order_release);
-        block->mark = block->live_mark(cookie());
-        if (!here || cursor.counted > block->start()) cursor.byte_delta -= rest;
+        std::atomic_ref(block->mark).store(block->live_mark(cookie()), std::memory_order_relaxed);
+        const bool uncounted = here && block->start() >= cursor.counted && block->start() < cursor.next;
+        if (!uncounted) cursor.byte_delta -= rest;
         if (here) cursor.freed += rest;
     }
-    fence();
-    cursor.busy = false;
-    // Release: as in give_back. The block itself is live, so the count does not reach zero.
-    if (shrinks && !here) live.fetch_sub(rest, std::memory_order_release);
+    if (shrinks_elsewhere) give_up(cursor, region->index_of(block), rest);
     return true;
 }
 
@@ -107,23 +106,20 @@ bool Arena::resize_large(ArenaCursor& cursor, Block* block, std::size_t wanted, 
 }
 
 bool Arena::resize_newest(ArenaCursor& cursor, Block* block, std::size_t wanted) {
-    if (cursor.busy) return false;
-    cursor.busy = true;
-    fence();
-    const bool fits = is_in_chunk(cursor, block->start()) && block->end() == cursor.next &&
-                      wanted <= static_cast<std::size_t>(cursor.end - block->payload());
-    if (fits) {
-        cursor.note_dirty();
-        const bool counted = cursor.counted > block->start();
-        if (counted) cursor.byte_delta += static_cast<std::int64_t>(wanted) - static_cast<std::int64_t>(block->size);
-        cursor.next = block->payload() + wanted;
-        if (counted) cursor.counted = cursor.next;
-        block->size = wanted;
-        block->mark = block->live_mark(cookie());
+    if (in_the_middle(cursor)) return false;
+    const Operation operation(cursor);
+    if (!is_in_chunk(cursor, block->start()) || block->end() != cursor.next ||
+        wanted > static_cast<std::size_t>(cursor.end - block->payload())) {
+        return false;
     }
-    fence();
-    cursor.busy = false;
-    return fits;
+    cursor.note_dirty();
+    const bool counted = cursor.counted > block->start();
+    if (counted) cursor.byte_delta += static_cast<std::int64_t>(wanted) - static_cast<std::int64_t>(block->size);
+    cursor.next = block->payload() + wanted;
+    if (counted) cursor.counted = cursor.next;
+    block->size = wanted;
+    block->mark = block->live_mark(cookie());
+    return true;
 }
 
 }  // namespace unknot

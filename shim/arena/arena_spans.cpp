@@ -267,6 +267,7 @@ void Arena::end_of_stretch(ArenaCursor& cursor) {
     if (!cursor.in_stretch) return;
     cursor.in_stretch = false;
     if (region_.load(std::memory_order_relaxed) == nullptr) return;
+    trim_all(cursor);
     for (unsigned span_class = warm_classes; --span_class > 0;) {
         for (std::int64_t index; (index = take_warm(span_class)) >= 0;) cool(static_cast<std::uint32_t>(index));
     }

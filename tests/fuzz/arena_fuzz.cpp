@@ -51,7 +51,8 @@ class Session {
         const std::size_t what = input.byte();
         ArenaCursor& cursor = cursors_[what >> 6];
         const bool busy = (what & 0x38) == 0x38;
-        cursor.busy = busy;
+        OperationMark mark = &cursor;
+        cursor.busy = busy ? &mark : nullptr;
         switch (what & 7) {
             case 0:
             case 1:
@@ -75,7 +76,7 @@ class Session {
                 (what & 8) != 0 ? arena_.end_of_stretch(cursor) : arena_.retire(cursor);
                 break;
         }
-        cursor.busy = false;
+        cursor.busy = nullptr;
     }
 
     void finish() {

@@ -229,11 +229,12 @@ TEST(Arena, serves_small_and_large_blocks_up_to_the_limit_and_again_after_they_a
 // 16 empty chunks that wait with their pages are as much as this limit allows.
 TEST(Arena, lets_no_idle_chunk_stand_in_the_way_of_a_block) {
     FreshArena fresh(warm_bytes);
+    fresh.cursor.in_stretch = true;
     std::vector<void*> blocks;
     while (void* block = fresh.allocate(4000)) blocks.push_back(block);
     for (void* block : blocks) fresh.free(block);
-    fresh.arena.retire(fresh.cursor);
     EXPECT_EQ(fresh.page.arena_committed, warm_bytes);
+    fresh.arena.retire(fresh.cursor);
     void* large = fresh.allocate(warm_bytes - 2 * chunk_size);
     ASSERT_NE(large, nullptr);
     std::memset(large, 1, warm_bytes - 2 * chunk_size);
