@@ -393,6 +393,7 @@ void thread_ends(void* state) {
     publish_walks(thread);
     arena.retire(thread.cursor);
     arena.publish(thread.cursor);
+    thread.cursor.fleeting = true;  // in the last round of key destructors nobody comes after what comes after us
 }
 
 }  // namespace unknot

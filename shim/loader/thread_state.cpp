@@ -36,6 +36,7 @@ bool prepare_exit_hook(void (*at_exit)(void*)) {
 }
 
 void arm_exit_hook(ThreadState& thread) {
+    if (!has_exit_key) thread.cursor.fleeting = true;
     if (thread.has_exit_hook || !has_exit_key) return;
     // First, because glibc callocs room for keys of 32 and above: that call comes back here.
     thread.has_exit_hook = true;
