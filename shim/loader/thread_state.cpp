@@ -24,6 +24,7 @@ constinit __thread ThreadState thread_state [[gnu::tls_model("initial-exec")]] =
 namespace {
 constinit pthread_key_t exit_key = 0;
 constinit bool has_exit_key = false;
+constinit bool no_key_is_free = false;
 }  // namespace
 
 void renew_thread() {
@@ -32,11 +33,12 @@ void renew_thread() {
 
 bool prepare_exit_hook(void (*at_exit)(void*)) {
     has_exit_key = pthread_key_create(&exit_key, at_exit) == 0;
+    no_key_is_free = !has_exit_key;
     return has_exit_key;
 }
 
 void arm_exit_hook(ThreadState& thread) {
-    if (!has_exit_key) thread.cursor.fleeting = true;
+    if (no_key_is_free) thread.cursor.fleeting = true;
     if (thread.has_exit_hook || !has_exit_key) return;
     // First, because glibc callocs room for keys of 32 and above: that call comes back here.
     thread.has_exit_hook = true;

@@ -71,8 +71,8 @@ inline constexpr int nobody = 0;
 // In the child of a fork: this thread has another id.
 void renew_thread();
 
-// Runs `at_exit(state)` when a thread ends that has armed it. False: no key is free, so nothing happens there, and the
-// thread's chunk is lost.
+// Runs `at_exit(state)` when a thread ends that has armed it. False: no key is free, so nothing happens there; such a
+// thread keeps no chunk.
 bool prepare_exit_hook(void (*at_exit)(void*));
 void arm_exit_hook(ThreadState& thread);
 
