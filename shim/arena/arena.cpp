@@ -32,7 +32,7 @@ void* Arena::allocate(ArenaCursor& cursor, std::size_t size, std::size_t alignme
         }
     }
     if (__builtin_expect(block == nullptr, 0)) return cut_slow(cursor, size, alignment, fill);
-    return fill == Fill::zero && dirty ? memset(block->payload(), 0, size) : block->payload();
+    return fill == Fill::zero && dirty ? memset(block->payload(), 0, block->size) : block->payload();
 }
 
 UNKNOT_COLD void* Arena::allocate_slow(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
@@ -72,7 +72,7 @@ UNKNOT_COLD void* Arena::cut_slow(ArenaCursor& cursor, std::size_t size, std::si
         if (cursor.fleeting) retire_chunk(cursor);
     }
     if (block == nullptr) return nullptr;
-    return fill == Fill::zero && dirty ? memset(block->payload(), 0, size) : block->payload();
+    return fill == Fill::zero && dirty ? memset(block->payload(), 0, block->size) : block->payload();
 }
 
 // Another room for `bytes`: the cursor's chunk as a whole if every block has come back, else what is free between the
@@ -162,7 +162,7 @@ void* Arena::allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t a
     auto* block = reinterpret_cast<Block*>(payload) - 1;
     block->size = round_up(size, 16);
     block->mark = block->live_mark(cookie());
-    if (fill == Fill::zero && chunk.dirty) memset(block->payload(), 0, size);
+    if (fill == Fill::zero && chunk.dirty) memset(block->payload(), 0, block->size);
     chunk.dirty = true;
     chunk.live.store(1, std::memory_order_relaxed);  // Relaxed: the block travels to its freer with all this.
     chunk.state.store(ChunkState::large, std::memory_order_relaxed);

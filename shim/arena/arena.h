@@ -74,7 +74,8 @@ class Arena {
     }
 
     // nullptr when the limit, the kernel or the address space says no. `alignment` is a power of two. A block has room
-    // for 16 bytes at least: its address is its own even if nothing was asked for.
+    // for 16 bytes at least: its address is its own even if nothing was asked for. Zeroes reach to the end of the room:
+    // whoever grows a block that is zero expects the growth to be zero too, and counts from the usable size.
     void* allocate(ArenaCursor& cursor, std::size_t size, std::size_t alignment = 16, Fill fill = Fill::as_is);
 
     // `p` is what allocate returned; anything else in the range is reported and stops the process.

@@ -9,8 +9,9 @@ namespace unknot {
 // Adds the blocks that were cut since the last time to the cursor's sums. The cursor is busy.
 void Arena::count_cut(ArenaCursor& cursor) {
     while (cursor.counted < cursor.next) {
-        const auto* block = reinterpret_cast<const Block*>(cursor.counted);
-        if (block->mark != block->filler_mark(cookie())) {
+        auto* block = reinterpret_cast<Block*>(cursor.counted);
+        // Relaxed: a filler's mark is our own, and a block's counts whether it has been freed meanwhile or not.
+        if (std::atomic_ref(block->mark).load(std::memory_order_relaxed) != block->filler_mark(cookie())) {
             ++cursor.block_delta;
             cursor.byte_delta += static_cast<std::int64_t>(block->size);
         }

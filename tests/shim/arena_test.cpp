@@ -123,6 +123,21 @@ TEST(Arena, zeroes_after_dirty_reuse) {
     EXPECT_EQ(fresh.live_blocks(), 0u);
 }
 
+// To the end of the room: what is grown from there is zeroed by whoever grows it.
+TEST(Arena, zeroes_all_that_is_usable) {
+    FreshArena fresh;
+    for (std::size_t size = 1; size < 400000; size += 1 + size / 5) {
+        for (const std::size_t alignment : {std::size_t{16}, std::size_t{64}, std::size_t{8192}}) {
+            void* dirty = fresh.allocate(size, alignment);
+            std::memset(dirty, 0xee, fresh.arena.usable_size(dirty));
+            fresh.free(dirty);
+            void* zeroed = fresh.allocate(size, alignment, Fill::zero);
+            EXPECT_TRUE(is_zero(zeroed, fresh.arena.usable_size(zeroed))) << size << " at " << alignment;
+            fresh.free(zeroed);
+        }
+    }
+}
+
 TEST(Arena, zeroes_what_a_rolled_back_or_shrunk_block_left_behind) {
     FreshArena fresh;
     void* block = fresh.allocate(4000);
