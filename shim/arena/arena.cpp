@@ -17,21 +17,22 @@ void* Arena::allocate(ArenaCursor& cursor, std::size_t size, std::size_t alignme
     if (__builtin_expect(size - 1 >= small_limit || alignment > 16 || cursor.busy != nullptr, 0)) {
         return allocate_slow(cursor, size, alignment, fill);
     }
-    Block* block = nullptr;
-    bool dirty = false;
-    {
-        const Operation operation(cursor);
-        // As a number: without a chunk there is nothing to point at.
-        const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(cursor.next) + sizeof(Block) + round_up(size, 16);
-        if (__builtin_expect(end <= reinterpret_cast<std::uintptr_t>(cursor.end), 1)) {
-            block = reinterpret_cast<Block*>(cursor.next);
-            block->size = round_up(size, 16);
-            block->mark = block->live_mark(cookie());
-            cursor.next = block->end();
-            dirty = block->start() < cursor.dirty_end;
-        }
+    OperationMark mark = &cursor;  // as Operation, whose end this would not see before cut_slow
+    cursor.busy = &mark;
+    fence();
+    // As a number: without a chunk there is nothing to point at.
+    const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(cursor.next) + sizeof(Block) + round_up(size, 16);
+    if (__builtin_expect(end > reinterpret_cast<std::uintptr_t>(cursor.end), 0)) {
+        cursor.busy = nullptr;
+        return cut_slow(cursor, size, alignment, fill);
     }
-    if (__builtin_expect(block == nullptr, 0)) return cut_slow(cursor, size, alignment, fill);
+    auto* block = reinterpret_cast<Block*>(cursor.next);
+    block->size = round_up(size, 16);
+    block->mark = block->live_mark(cookie());
+    cursor.next = block->end();
+    const bool dirty = block->start() < cursor.dirty_end;
+    fence();
+    cursor.busy = nullptr;
     return fill == Fill::zero && dirty ? memset(block->payload(), 0, block->size) : block->payload();
 }
 
@@ -206,19 +207,21 @@ Arena::Block* Arena::checked(void* p, const char* operation) const {
 // `checked`; here nothing is read from it that does not lie in the cursor's own chunk.
 void Arena::deallocate(ArenaCursor& cursor, void* p) {
     if (__builtin_expect(cursor.busy != nullptr, 0)) return give_back(cursor, p);
-    {
-        const Operation operation(cursor);
-        char* const start = static_cast<char*>(p) - sizeof(Block);  // of a header, if it lies as headers do
-        auto* const block = reinterpret_cast<Block*>(start);
-        if (is_in_chunk(cursor, start) && block->end() == cursor.next && block->mark == block->live_mark(cookie())) {
-            cursor.note_dirty();
-            block->mark = ~block->mark;
-            cursor.next = start;
-            if (__builtin_expect(cursor.counted > cursor.next, 0)) uncount_newest(cursor);
-            return;
-        }
+    OperationMark mark = &cursor;
+    cursor.busy = &mark;
+    fence();
+    char* const start = static_cast<char*>(p) - sizeof(Block);  // of a header, if it lies as headers do
+    auto* const block = reinterpret_cast<Block*>(start);
+    if (!is_in_chunk(cursor, start) || block->end() != cursor.next || block->mark != block->live_mark(cookie())) {
+        cursor.busy = nullptr;
+        return give_back(cursor, p);
     }
-    give_back(cursor, p);
+    cursor.note_dirty();
+    block->mark = ~block->mark;
+    cursor.next = start;
+    if (__builtin_expect(cursor.counted > cursor.next, 0)) uncount_newest(cursor);
+    fence();
+    cursor.busy = nullptr;
 }
 
 // The block that starts at `next`, and was just taken back, stands in the cursor's sums. The cursor is busy.

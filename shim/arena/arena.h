@@ -127,8 +127,8 @@ class Arena {
     void discard_rooms(std::uint32_t index);
     static Pages pages_of(const Chunk& chunk);
     void trim_all(ArenaCursor& cursor);
-    char* behind(char* at, char* chunk_end) const;
-    bool is_room(Block* block, const char* chunk_end) const;
+    static char* behind(char* at, char* chunk_end);
+    char* end_of_room(char* at, char* chunk_end) const;
     void close_room(ArenaCursor& cursor);
     std::size_t least_charge(unsigned span_class) const;
     std::int64_t take_span(unsigned span_class, std::size_t end, std::size_t bytes);

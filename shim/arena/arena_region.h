@@ -39,7 +39,8 @@ struct Arena::Block {
     std::uint64_t freed_mark(std::uint64_t cookie) const { return ~live_mark(cookie); }
     // Headers lie one behind the other, so room in a chunk that is no block's has a header too. Whoever frees an
     // address in there is told that it is none of a block.
-    std::uint64_t filler_mark(std::uint64_t cookie) const { return live_mark(cookie) ^ 0x5555555555555555u; }
+    static constexpr std::uint64_t filler = 0x5555555555555555u;
+    std::uint64_t filler_mark(std::uint64_t cookie) const { return live_mark(cookie) ^ filler; }
     void become_filler(std::size_t bytes, std::uint64_t cookie) {
         size = bytes - sizeof(Block);
         mark = filler_mark(cookie);

@@ -35,18 +35,25 @@ bool crosses(std::uint32_t before, std::uint32_t after) {
 
 }  // namespace
 
-// What stands in the chunk at `block`: free, and as long as it says? Acquire pairs with the release of the free that
-// left the mark: the freed block's last accesses lie before our reuse.
-bool Arena::is_room(Block* block, const char* chunk_end) const {
-    const std::uint64_t mark = std::atomic_ref(block->mark).load(std::memory_order_acquire);
-    // Relaxed: of a freed block nobody changes it any more.
-    const std::uint64_t size = std::atomic_ref(block->size).load(std::memory_order_relaxed);
-    const bool fits = size % 16 == 0 && size <= static_cast<std::size_t>(chunk_end - block->payload());
-    return fits && (mark == block->freed_mark(cookie()) || mark == block->filler_mark(cookie()));
+// From `at` to the next live header: behind the room that lies there, or `at` itself if there is none. Acquire pairs
+// with the release of the free that left the mark: the freed block's last accesses lie before our reuse.
+char* Arena::end_of_room(char* at, char* chunk_end) const {
+    const std::uint64_t cookie = this->cookie();
+    while (at < chunk_end) {
+        auto* block = reinterpret_cast<Block*>(at);
+        const std::uint64_t mark = std::atomic_ref(block->mark).load(std::memory_order_acquire);
+        // Relaxed: of a freed block nobody changes it any more.
+        const std::uint64_t size = std::atomic_ref(block->size).load(std::memory_order_relaxed);
+        const std::uint64_t live = reinterpret_cast<std::uintptr_t>(at) ^ size ^ cookie;
+        if ((mark ^ live) != ~std::uint64_t{0} && (mark ^ live) != Block::filler) break;
+        // Whoever writes over a header does not make a mark that fits; the bound is for the walk's sake.
+        at = block->payload() + (size < chunk_size ? size : chunk_size);
+    }
+    return at < chunk_end ? at : chunk_end;
 }
 
 // Behind the block at `at`, or the chunk's end if nobody can say.
-char* Arena::behind(char* at, char* chunk_end) const {
+char* Arena::behind(char* at, char* chunk_end) {
     auto* block = reinterpret_cast<Block*>(at);
     // Acquire pairs with the release in shrink_small: the filler behind the shorter block is there.
     const std::uint64_t size = std::atomic_ref(block->size).load(std::memory_order_acquire);
@@ -65,7 +72,7 @@ bool Arena::next_room(ArenaCursor& cursor, std::size_t bytes) {
     char* const chunk_end = cursor.chunk + chunk_size;
     for (char* at = cursor.end; at < chunk_end;) {
         char* const room = at;
-        while (at < chunk_end && is_room(reinterpret_cast<Block*>(at), chunk_end)) at = behind(at, chunk_end);
+        at = end_of_room(at, chunk_end);
         if (static_cast<std::size_t>(at - room) >= bytes) {
             count_cut(cursor);
             close_room(cursor);
@@ -163,7 +170,7 @@ void Arena::discard_rooms(std::uint32_t index) {
     std::size_t gone = 0;
     for (char* at = start; at < end;) {
         char* const room = at;
-        while (at < end && is_room(reinterpret_cast<Block*>(at), end)) at = behind(at, end);
+        at = end_of_room(at, end);
         const std::uintptr_t first = round_up(reinterpret_cast<std::uintptr_t>(room) + sizeof(Block), region->page);
         const std::uintptr_t last = reinterpret_cast<std::uintptr_t>(at) & ~(region->page - 1);
         if (first < last) {
