@@ -9,9 +9,12 @@ namespace unknot {
 // Adds the blocks that were cut since the last time to the cursor's sums. The cursor is busy.
 void Arena::count_cut(ArenaCursor& cursor) {
     while (cursor.counted < cursor.next) {
-        const auto* block = reinterpret_cast<const Block*>(cursor.counted);
-        ++cursor.block_delta;
-        cursor.byte_delta += static_cast<std::int64_t>(block->size);
+        auto* block = reinterpret_cast<Block*>(cursor.counted);
+        // Relaxed: a filler's mark is our own, and a block's counts whether it has been freed meanwhile or not.
+        if (std::atomic_ref(block->mark).load(std::memory_order_relaxed) != block->filler_mark(cookie())) {
+            ++cursor.block_delta;
+            cursor.byte_delta += static_cast<std::int64_t>(block->size);
+        }
         // A stray write into a header may cost the statistics, not the loop.
         cursor.counted += sizeof(Block) + (block->size < chunk_size ? block->size : chunk_size);
     }
@@ -19,31 +22,29 @@ void Arena::count_cut(ArenaCursor& cursor) {
 }
 
 void Arena::note(ArenaCursor& cursor, std::int32_t blocks, std::int64_t bytes) {
-    if (cursor.busy) {  // We have interrupted our own thread in the middle of the same sums.
+    if (in_the_middle(cursor)) {  // of the same sums
         count(stats_.arena_live_blocks, static_cast<std::uint64_t>(std::int64_t{blocks}));
         count(stats_.arena_live_bytes, static_cast<std::uint64_t>(bytes));
         return;
     }
-    cursor.busy = true;
-    fence();
+    const Operation operation(cursor);
     cursor.block_delta += blocks;
     cursor.byte_delta += bytes;
-    fence();
-    cursor.busy = false;
 }
 
 void Arena::publish(ArenaCursor& cursor) {
     if (cursor.counted == cursor.next && cursor.block_delta == 0 && cursor.byte_delta == 0) return;
-    if (cursor.busy) return;
-    cursor.busy = true;
-    fence();
-    count_cut(cursor);
-    const std::int32_t blocks = cursor.block_delta;
-    const std::int64_t bytes = cursor.byte_delta;
-    cursor.block_delta = 0;
-    cursor.byte_delta = 0;
-    fence();
-    cursor.busy = false;
+    if (in_the_middle(cursor)) return;
+    std::int32_t blocks = 0;
+    std::int64_t bytes = 0;
+    {
+        const Operation operation(cursor);
+        count_cut(cursor);
+        blocks = cursor.block_delta;
+        bytes = cursor.byte_delta;
+        cursor.block_delta = 0;
+        cursor.byte_delta = 0;
+    }
     // Two's complement: adding a negative delta to the unsigned counter subtracts.
     count(stats_.arena_live_blocks, static_cast<std::uint64_t>(std::int64_t{blocks}));
     count(stats_.arena_live_bytes, static_cast<std::uint64_t>(bytes));

@@ -37,14 +37,64 @@ struct Arena::Block {
         return reinterpret_cast<std::uintptr_t>(this) ^ size ^ cookie;
     }
     std::uint64_t freed_mark(std::uint64_t cookie) const { return ~live_mark(cookie); }
+    // Headers lie one behind the other, so room in a chunk that is no block's has a header too. Whoever frees an
+    // address in there is told that it is none of a block.
+    static constexpr std::uint64_t filler = 0x5555555555555555u;
+    std::uint64_t filler_mark(std::uint64_t cookie) const { return live_mark(cookie) ^ filler; }
+    void become_filler(std::size_t bytes, std::uint64_t cookie) {
+        size = bytes - sizeof(Block);
+        mark = filler_mark(cookie);
+    }
 };
 
 // Does a header at `block` lie in the cursor's chunk, as aligned as headers are? One comparison: what is not a multiple
 // of 16 ends up in the upper bits. Without a chunk nothing does.
 inline bool is_in_chunk(const ArenaCursor& cursor, const char* block) {
     const std::uintptr_t behind =
-        reinterpret_cast<std::uintptr_t>(cursor.end) - reinterpret_cast<std::uintptr_t>(block);
-    return std::rotr(behind - 16, 4) < chunk_size / 16;
+        reinterpret_cast<std::uintptr_t>(block) - reinterpret_cast<std::uintptr_t>(cursor.chunk);
+    return std::rotr(behind, 4) < chunk_size / 16;
+}
+
+// Bytes of the cursor's chunk that were handed out and that its own thread has not freed: others may have.
+inline std::uint32_t not_freed_here(const ArenaCursor& cursor) {
+    return static_cast<std::uint32_t>(cursor.next - cursor.chunk) - cursor.freed;
+}
+
+// This thread is changing the cursor until the end of the scope.
+class Operation {
+  public:
+    explicit Operation(ArenaCursor& cursor) : cursor_(cursor), mark_(&cursor) {
+        cursor.busy = &mark_;
+        fence();
+    }
+    ~Operation() {
+        fence();
+        cursor_.busy = nullptr;
+    }
+    Operation(const Operation&) = delete;
+    Operation& operator=(const Operation&) = delete;
+
+  private:
+    ArenaCursor& cursor_;
+    OperationMark mark_;
+};
+
+// Has this call interrupted an operation of its own thread on the cursor? If that operation's mark has been
+// overwritten, or would lie in the frame of our caller's caller or below, then its frame is gone: a handler has jumped
+// out of it, and the cursor is free again. A mark that nobody has overwritten yet is taken for alive, which costs a
+// span of its own.
+[[gnu::always_inline]] inline bool in_the_middle(ArenaCursor& cursor) {
+    OperationMark* const mark = cursor.busy;
+    if (__builtin_expect(mark == nullptr, 1)) return false;
+    const volatile char here = 0;
+    const auto at = reinterpret_cast<std::uintptr_t>(mark);
+    const auto frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+    const bool in_our_frame = at >= reinterpret_cast<std::uintptr_t>(&here) && at <= frame;
+    if (*mark == &cursor && !in_our_frame) return true;
+    if (cursor.counted > cursor.next) cursor.counted = cursor.next;
+    if (cursor.end < cursor.next) cursor.end = cursor.next;
+    cursor.busy = nullptr;
+    return false;
 }
 
 // Lies at the start of the reservation; the chunks' metadata follows it.
@@ -52,8 +102,15 @@ struct Arena::Region {
     char* spans;
     std::size_t bytes;
     std::uint32_t chunk_count;
-    bool writable;    // from the start, without commit: the static reserve
-    Chunk chunks[1];  // chunk_count of them
+    std::size_t page;  // of this machine, in bytes
+    bool writable;     // from the start, without commit: the static reserve
+    Chunk chunks[1];   // chunk_count of them
+
+    // The whole pages that hold the bytes from `first` to `last`.
+    std::size_t backing(const char* first, const char* last) const {
+        return round_up(reinterpret_cast<std::uintptr_t>(last), page) -
+               (reinterpret_cast<std::uintptr_t>(first) & ~(page - 1));
+    }
 
     char* start_of(std::uint32_t index) const { return spans + std::size_t{index} * chunk_size; }
     std::uint32_t index_of(const void* p) const {

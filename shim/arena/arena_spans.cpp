@@ -6,6 +6,7 @@
 
 #include "shim/arena/arena.h"
 #include "shim/arena/arena_region.h"
+#include "shim/arena/cookie.h"
 #include "shim/log/report.h"
 
 namespace unknot {
@@ -13,13 +14,12 @@ namespace {
 
 constexpr std::size_t smallest_reservation = std::size_t{1} << 20;
 constexpr std::size_t metadata_step = page_multiple / sizeof(Chunk);  // chunks whose metadata is committed at a time
-constexpr std::uint32_t warm_chunks = 16;  // this many emptied chunks (1 MiB) keep their pages for the next walk
 
-// A span is charged with half its size at least, so the live spans of one class never hold more than twice the limit
-// in address space, and no class takes from another before the frontier is used up: with this much, address space does
-// not run out before the limit does.
+// A span is charged with a quarter of its size at least (see least_charge), so the live spans of one class never hold
+// more than four times the limit in address space, and no class takes from another before the frontier is used up: with
+// this much, address space does not run out before the limit does.
 std::size_t reservation_for(std::size_t limit) {
-    const std::size_t bytes = round_up(2 * limit * (class_of(limit) + std::size_t{1}), page_multiple);
+    const std::size_t bytes = round_up(4 * limit * (class_of(limit) + std::size_t{1}), page_multiple);
     return bytes < smallest_reservation ? smallest_reservation : bytes;
 }
 
@@ -34,18 +34,34 @@ Arena::Region* Arena::region() {
     return known != nullptr ? known : reserve();
 }
 
-// Halves the wish until the kernel grants it; at the end stands the static reserve. Under RLIMIT_AS at most a sixteenth
-// of the limit: the program needs the rest.
+// Asked here, at start, where libc asks for RLIMIT_STACK by the same call (seen with glibc 2.31 to 2.41): later a
+// sandbox may kill for the question.
+void Arena::set_limit(std::size_t bytes) {
+    limit_.store(bytes, std::memory_order_relaxed);  // Relaxed, both: plain values.
+    rlimit address_space{};
+    const bool known = !raw::failed(raw::call(SYS_prlimit64, 0, RLIMIT_AS, 0, raw::address(&address_space)));
+    const std::size_t share = known && address_space.rlim_cur != RLIM_INFINITY ? address_space.rlim_cur / 16 : SIZE_MAX;
+    most_to_reserve_.store(share, std::memory_order_relaxed);
+}
+
+// Halves the wish until the kernel grants it; at the end stands the static reserve. At most a sixteenth of RLIMIT_AS as
+// it was at start, and where the kernel still says no, a quarter of what it grants: the program needs the rest.
 Arena::Region* Arena::reserve() {
     std::size_t wish = reservation_for(limit_.load(std::memory_order_relaxed));
-    rlimit address_space{};
-    if (!raw::failed(raw::call(SYS_prlimit64, 0, RLIMIT_AS, 0, raw::address(&address_space))) &&
-        address_space.rlim_cur != RLIM_INFINITY && address_space.rlim_cur / 16 < wish) {
-        wish = round_up(address_space.rlim_cur / 16, page_multiple);
-    }
+    const std::size_t most = most_to_reserve_.load(std::memory_order_relaxed);
+    if (most < wish) wish = round_up(most, page_multiple);
+    bool refused = false;
     for (; wish >= smallest_reservation; wish = round_up(wish / 2, page_multiple)) {
         void* memory = raw::reserve(wish);
-        if (memory == nullptr) continue;
+        if (memory == nullptr) {
+            refused = true;
+            continue;
+        }
+        if (refused && wish / 4 >= smallest_reservation) {
+            const std::size_t kept = round_up(wish / 4, page_multiple);
+            raw::release(static_cast<char*>(memory) + kept, wish - kept);
+            wish = kept;
+        }
         if (!raw::commit(memory, page_multiple)) {
             raw::release(memory, wish);
             break;
@@ -70,9 +86,11 @@ Arena::Region* Arena::publish_region(void* memory, std::size_t bytes, bool writa
     fresh->bytes = bytes;
     fresh->chunk_count = static_cast<std::uint32_t>((first + bytes - spans) / chunk_size);
     fresh->writable = writable;
-    std::uint64_t cookie = 0;
-    if (const auto* random = reinterpret_cast<const char*>(getauxval(AT_RANDOM)))
-        memcpy(&cookie, random, sizeof cookie);
+    const std::size_t page = getauxval(AT_PAGESZ);
+    fresh->page = page != 0 ? page : page_multiple;
+    std::uint64_t random[2]{};
+    if (const unsigned long at = getauxval(AT_RANDOM)) memcpy(random, reinterpret_cast<const void*>(at), sizeof random);
+    const std::uint64_t cookie = cookie_from(random[0], random[1]);
     Region* winner = nullptr;
     // Release publishes the fields above; acquire on failure shows the winner's.
     if (claimed_.compare_exchange_strong(winner, fresh, std::memory_order_acq_rel, std::memory_order_acquire)) {
@@ -90,17 +108,30 @@ Arena::Region* Arena::publish_region(void* memory, std::size_t bytes, bool writa
     return winner;
 }
 
-// A span of the class, writable, charged with `bytes`; -1 if there is none.
-std::int64_t Arena::take_span(unsigned span_class, std::size_t bytes) {
+// What is charged is what is backed. Only a block that is aligned more widely than it is long can need less than a
+// quarter of its span; once such spans have taken a quarter of the range, they are charged with their address space.
+std::size_t Arena::least_charge(unsigned span_class) const {
+    const Region* region = region_.load(std::memory_order_relaxed);
+    const bool plenty = frontier_.load(std::memory_order_relaxed) < region->chunk_count / 4;
+    return plenty ? 0 : (chunk_size << span_class) / 4;
+}
+
+// A span of the class, its first `end` bytes writable, charged with `bytes`; -1 if there is none.
+std::int64_t Arena::take_span(unsigned span_class, std::size_t end, std::size_t bytes) {
     Region* region = region_.load(std::memory_order_relaxed);  // Relaxed: the caller has looked at it.
-    if (span_class == 0) {
-        if (const std::int64_t warm = warm_chunks_.pop(region->chunks); warm >= 0) {
-            warm_.fetch_sub(1, std::memory_order_relaxed);  // Relaxed: a target, not a rule.
+    // What was kept was kept from the span's start: no use to a block that begins further inside.
+    if (const std::int64_t warm = end < bytes + region->page ? take_warm(span_class) : -1; warm >= 0) {
+        const auto index = static_cast<std::uint32_t>(warm);
+        Chunk& chunk = region->chunks[index];
+        const std::size_t used = std::size_t{chunk.used_kib} << 10;
+        if (bytes <= used) return warm;  // the rest is backed, so it stays charged
+        if (make_writable(index, end) && charge_or_cool(bytes - used)) {
+            chunk.used_kib = static_cast<std::uint32_t>(bytes >> 10);
             return warm;
         }
+        cool(index);
     }
-    const std::size_t least = (chunk_size << span_class) / 2;
-    if (bytes < least) bytes = least;
+    if (const std::size_t least = least_charge(span_class); bytes < least) bytes = least;
     std::int64_t index = free_[span_class].pop(region->chunks);
     if (index < 0) index = advance_frontier(span_class);
     // Address space is used up: a larger span than needed will do.
@@ -110,10 +141,8 @@ std::int64_t Arena::take_span(unsigned span_class, std::size_t bytes) {
     if (index < 0) return -1;
     Chunk& chunk = region->chunks[index];
     if (charge_or_cool(bytes)) {
-        if (chunk.committed ||
-            raw::commit(region->start_of(static_cast<std::uint32_t>(index)), chunk_size << chunk.span_class)) {
-            chunk.committed = true;
-            chunk.used_kib = static_cast<std::uint32_t>(round_up(bytes, 4096) >> 10);
+        if (make_writable(static_cast<std::uint32_t>(index), end)) {
+            chunk.used_kib = static_cast<std::uint32_t>(bytes >> 10);
             return index;
         }
         discharge(bytes);
@@ -149,12 +178,24 @@ std::int64_t Arena::advance_frontier(unsigned span_class) {
     } while (
         !frontier_.compare_exchange_weak(index, index + chunks, std::memory_order_relaxed, std::memory_order_relaxed));
     region->chunks[index].span_class = static_cast<std::uint8_t>(span_class);
-    region->chunks[index].committed = region->writable;
+    const std::size_t units = (chunk_size << span_class) / commit_unit(span_class);
+    region->chunks[index].committed = region->writable ? static_cast<std::uint8_t>(units) : 0;
     return index;
 }
 
+// The span is the caller's alone; afterwards its first `bytes` can be written.
+bool Arena::make_writable(std::uint32_t index, std::size_t bytes) {
+    Region* region = region_.load(std::memory_order_relaxed);
+    Chunk& chunk = region->chunks[index];
+    const std::size_t unit = commit_unit(chunk.span_class);
+    const std::size_t units = (bytes + unit - 1) / unit;
+    if (units <= chunk.committed) return true;
+    if (!raw::commit(region->start_of(index) + chunk.committed * unit, (units - chunk.committed) * unit)) return false;
+    chunk.committed = static_cast<std::uint8_t>(units);
+    return true;
+}
+
 bool Arena::charge(std::size_t bytes) {
-    bytes = round_up(bytes, 4096);
     std::atomic_ref<std::uint64_t> committed(stats_.arena_committed);
     const std::size_t limit = limit_.load(std::memory_order_relaxed);
     // Relaxed: only the sum matters, and the exchange keeps it exact.
@@ -169,43 +210,78 @@ bool Arena::charge(std::size_t bytes) {
     return true;
 }
 
-// Chunks that only wait with their pages for the next walk must not make a block fail.
+// Spans that only wait with their pages for the next block must not make one fail.
 bool Arena::charge_or_cool(std::size_t bytes) {
     while (!charge(bytes)) {
-        const std::int64_t index = warm_chunks_.pop(region_.load(std::memory_order_relaxed)->chunks);
-        if (index < 0) return false;
-        warm_.fetch_sub(1, std::memory_order_relaxed);  // Relaxed: a target, not a rule.
-        cool(static_cast<std::uint32_t>(index));
+        if (!cool_one()) return false;
     }
     return true;
 }
 
 void Arena::discharge(std::size_t bytes) {
-    std::atomic_ref(stats_.arena_committed).fetch_sub(round_up(bytes, 4096), std::memory_order_relaxed);
+    std::atomic_ref(stats_.arena_committed).fetch_sub(bytes, std::memory_order_relaxed);
 }
 
-// The span is the caller's alone (invariant 1 of chunk.h). A few small ones keep their pages for the next walk.
-void Arena::recycle(std::uint32_t index) {
-    Region* region = region_.load(std::memory_order_relaxed);
-    Chunk& chunk = region->chunks[index];
-    chunk.state.store(ChunkState::listed, std::memory_order_relaxed);
+// The span is the caller's alone (invariant 1 of chunk.h).
+void Arena::recycle(const ArenaCursor& cursor, std::uint32_t index, Pages pages) {
+    region_.load(std::memory_order_relaxed)->chunks[index].state.store(ChunkState::listed, std::memory_order_relaxed);
     count(stats_.chunks_recycled);
-    // Relaxed: a target, not a rule.
-    if (chunk.span_class == 0 && chunk.used_kib == chunk_size >> 10 &&
-        warm_.load(std::memory_order_relaxed) < warm_chunks) {
-        warm_.fetch_add(1, std::memory_order_relaxed);
-        return warm_chunks_.push(region->chunks, index);
+    if (pages == Pages::go || !keep_warm(cursor, index)) cool(index);
+}
+
+// Relaxed, here and below: `warm_bytes_` is a target, and what the lists hand out they publish themselves.
+bool Arena::keep_warm(const ArenaCursor& cursor, std::uint32_t index) {
+    Region* region = region_.load(std::memory_order_relaxed);
+    const Chunk& chunk = region->chunks[index];
+    const std::size_t most = cursor.in_stretch ? kept_in_stretch : chunk.span_class == 0 ? kept_between : 0;
+    const std::size_t bytes = std::size_t{chunk.used_kib} << 10;
+    if (chunk.span_class >= warm_classes || warm_bytes_.load(std::memory_order_relaxed) + bytes > most) return false;
+    warm_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    warm_[chunk.span_class].push(region->chunks, index);
+    return true;
+}
+
+std::int64_t Arena::take_warm(unsigned span_class) {
+    if (span_class >= warm_classes) return -1;
+    Region* region = region_.load(std::memory_order_relaxed);
+    const std::int64_t index = warm_[span_class].pop(region->chunks);
+    if (index >= 0) {
+        warm_bytes_.fetch_sub(std::size_t{region->chunks[index].used_kib} << 10, std::memory_order_relaxed);
     }
-    cool(index);
+    return index;
+}
+
+// The largest span that waits with its pages goes back. False: none does.
+bool Arena::cool_one() {
+    for (unsigned span_class = warm_classes; span_class-- > 0;) {
+        if (const std::int64_t index = take_warm(span_class); index >= 0) {
+            cool(static_cast<std::uint32_t>(index));
+            return true;
+        }
+    }
+    return false;
+}
+
+// Whatever waits, whoever kept it: another thread's stretch loses pages, never blocks.
+void Arena::end_of_stretch(ArenaCursor& cursor) {
+    if (!cursor.in_stretch) return;
+    cursor.in_stretch = false;
+    if (region_.load(std::memory_order_relaxed) == nullptr) return;
+    trim_all(cursor);
+    for (unsigned span_class = warm_classes; --span_class > 0;) {
+        for (std::int64_t index; (index = take_warm(span_class)) >= 0;) cool(static_cast<std::uint32_t>(index));
+    }
+    while (warm_bytes_.load(std::memory_order_relaxed) > kept_between && cool_one()) {
+    }
 }
 
 // Gives the pages of a span that is the caller's alone back and lists it. A refusal by the kernel costs memory, never
-// correctness: the span stays marked as dirty. The whole span, not what was in use at the end: the kernel may have
-// refused to take the rest before.
+// correctness: the span stays marked as dirty. All that was ever writable, not what was in use at the end: the kernel
+// may have refused to take the rest before.
 void Arena::cool(std::uint32_t index) {
     Region* region = region_.load(std::memory_order_relaxed);
     Chunk& chunk = region->chunks[index];
-    if (raw::discard(region->start_of(index), chunk_size << chunk.span_class)) chunk.dirty = false;
+    if (raw::discard(region->start_of(index), chunk.committed * commit_unit(chunk.span_class))) chunk.dirty = false;
     discharge(std::size_t{chunk.used_kib} << 10);
     chunk.used_kib = 0;
     free_[chunk.span_class].push(region->chunks, index);

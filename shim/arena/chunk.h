@@ -23,6 +23,7 @@ namespace unknot {
 
 inline constexpr std::size_t chunk_size = std::size_t{64} << 10;
 inline constexpr unsigned span_classes = 25;  // 64 KiB to 1 TiB
+inline constexpr unsigned warm_classes = 7;   // 64 KiB to 4 MiB: these may keep their pages for a while
 
 enum class ChunkState : std::uint8_t {
     untouched,  // beyond the frontier, or not the first chunk of its span
@@ -42,10 +43,15 @@ struct Chunk {
     std::uint32_t used_kib;  // what the span is charged with, in KiB; 0: it holds no pages
     std::uint8_t span_class;
     std::atomic<ChunkState> state;
-    bool dirty;      // may hold something else than zeroes
-    bool committed;  // readable and writable
+    bool dirty;              // may hold something else than zeroes
+    std::uint8_t committed;  // readable and writable from the span's start: this many units of commit_unit
 };
 static_assert(sizeof(Chunk) == 16);
+
+// A span becomes writable as far as it is needed, in at most 64 steps: what is writable is part of a core dump.
+inline constexpr std::size_t commit_unit(unsigned span_class) {
+    return chunk_size << (span_class > 6 ? span_class - 6 : 0);
+}
 
 // A lock-free stack of spans of one class. The head carries a generation that every push and pop advances, so that a
 // pop which slept while its span was taken, used and given back finds another head (the ABA problem).

@@ -21,6 +21,7 @@ namespace unknot {
 namespace {
 
 void* from_arena(ThreadState& thread, const Request& request) {
+    thread.cursor.in_stretch = true;
     void* block = arena.allocate(thread.cursor, request.size, request.alignment, request.fill);
     if (block == nullptr) return nullptr;
     publish_walks(thread);
@@ -106,15 +107,16 @@ bool is_aligned(const void* p, std::size_t alignment) {
     return reinterpret_cast<std::uintptr_t>(p) % alignment == 0;
 }
 
-bool resize_in_place(ThreadState& thread, void* pointer, const Request& request) {
+// The block where it is, or in a smaller place of the arena; nullptr: it has to move on.
+void* resize_in_arena(ThreadState& thread, void* pointer, const Request& request) {
     const std::size_t before = arena.usable_size(pointer);
-    if (!is_aligned(pointer, request.alignment) || !arena.resize_in_place(thread.cursor, pointer, request.size)) {
-        return false;
-    }
-    const std::size_t now = arena.usable_size(pointer);
-    if (request.fill == Fill::zero && now > before) memset(static_cast<char*>(pointer) + before, 0, now - before);
+    if (!is_aligned(pointer, request.alignment)) return nullptr;
+    void* block = arena.resize(thread.cursor, pointer, request.size, request.alignment);
+    if (block == nullptr) return nullptr;
+    const std::size_t now = arena.usable_size(block);
+    if (request.fill == Fill::zero && now > before) memset(static_cast<char*>(block) + before, 0, now - before);
     publish_blocks(thread);
-    return true;
+    return block;
 }
 
 }  // namespace
@@ -199,7 +201,9 @@ Served divert_reallocation(Reallocation what, const void* caller) {
         return {true, nullptr};
     }
     if (request.alignment == no_alignment) return refuse(request, caller);
-    if (ours && resize_in_place(thread, what.pointer, request)) return {true, what.pointer};
+    if (ours) {
+        if (void* block = resize_in_arena(thread, what.pointer, request)) return {true, block};
+    }
     const std::size_t old_bytes = ours ? arena.usable_size(what.pointer) : real_block_size(what.pointer);
     // A block whose size nobody knows cannot be copied: the real allocator has to do it.
     if (old_bytes == 0) {

@@ -68,6 +68,7 @@ ThreadState& enter() {
 }
 
 void settle(ThreadState& thread, const void* caller) {
+    arena.end_of_stretch(thread.cursor);
     if (thread.drain == Drain::at_once || (thread.drain == Drain::careful && !is_inner_code(caller))) {
         KeepErrno keep;
         drain(thread);
@@ -104,6 +105,7 @@ void end_walk(ThreadState& thread) {
     forget_walk(thread);
     if (!owns_loader_lock(thread)) {
         thread.stretch = {};
+        arena.end_of_stretch(thread.cursor);
         if (thread.drain != Drain::nothing && !thread.walk_by_inner_code) {
             KeepErrno keep;
             drain(thread);
@@ -125,6 +127,7 @@ void thread_ends(void* state) {
     publish_walks(thread);
     arena.retire(thread.cursor);
     arena.publish(thread.cursor);
+    thread.cursor.fleeting = true;  // in the last round of key destructors nobody comes after what comes after us
 }
 
 }  // namespace unknot

@@ -57,7 +57,11 @@ void prepare_exit_hook(void (*at_exit)(void*)) {
 }
 
 void arm_exit_hook(ThreadState& thread) {
-    if (thread.has_exit_hook || exit_hook == nullptr || !make_exit_key()) return;
+    if (thread.has_exit_hook || exit_hook == nullptr) return;
+    if (!make_exit_key()) {
+        thread.cursor.fleeting = true;
+        return;
+    }
     // First, because glibc callocs room for keys of 32 and above: that call comes back here.
     thread.has_exit_hook = true;
     pthread_setspecific(exit_key, &thread);

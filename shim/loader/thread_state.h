@@ -95,7 +95,7 @@ inline void go_slow_when_free(ThreadState& thread, const int* owner) {
 }
 
 // Runs `at_exit(state)` when a thread ends that has armed it. Where no thread-specific key is free then, which is said,
-// nothing happens there, and the thread's chunk is lost.
+// nothing happens there; such a thread keeps no chunk.
 void prepare_exit_hook(void (*at_exit)(void*));
 void arm_exit_hook(ThreadState& thread);
 

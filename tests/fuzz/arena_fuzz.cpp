@@ -51,7 +51,8 @@ class Session {
         const std::size_t what = input.byte();
         ArenaCursor& cursor = cursors_[what >> 6];
         const bool busy = (what & 0x38) == 0x38;
-        cursor.busy = busy;
+        OperationMark mark = &cursor;
+        cursor.busy = busy ? &mark : nullptr;
         switch (what & 7) {
             case 0:
             case 1:
@@ -63,17 +64,19 @@ class Session {
                 deallocate(cursor, slot(input));
                 break;
             case 5:
-                resize(cursor, slot(input), size(input));
+                (what & 8) != 0 ? resize(cursor, slot(input), size(input))
+                                : resize_in_place(cursor, slot(input), size(input));
                 break;
             case 6:
                 if (input.byte() % 4 == 0) arena_.set_limit(std::size_t{65536} << input.byte() % 7);
                 arena_.publish(cursor);
+                cursor.in_stretch = true;
                 break;
             case 7:
-                arena_.retire(cursor);
+                (what & 8) != 0 ? arena_.end_of_stretch(cursor) : arena_.retire(cursor);
                 break;
         }
-        cursor.busy = false;
+        cursor.busy = nullptr;
     }
 
     void finish() {
@@ -143,10 +146,24 @@ class Session {
         owned.block = nullptr;
     }
 
+    // Perhaps moved. Shrinks always succeed.
     void resize(ArenaCursor& cursor, Owned& owned, std::size_t bytes) {
         if (owned.block == nullptr) return;
+        auto* left = static_cast<unsigned char*>(arena_.resize(cursor, owned.block, bytes));
+        require(left != nullptr || bytes > owned.size, "refused to shrink");
+        if (left == nullptr) return check(owned, owned.size);
+        const std::size_t usable = arena_.usable_size(left);
+        require(usable >= bytes, "less room than asked for");
+        for (std::size_t at = 0; at < std::min(usable, owned.size); at += stride(owned.size)) {
+            require(left[at] == owned.mark || at >= bytes, "contents lost");
+        }
+        own(owned, left);
+    }
+
+    void resize_in_place(ArenaCursor& cursor, Owned& owned, std::size_t bytes) {
+        if (owned.block == nullptr) return;
         const bool done = arena_.resize_in_place(cursor, owned.block, bytes);
-        require(done || bytes > owned.size, "refused to shrink");
+        require(done || bytes > owned.size || owned.size > Arena::small_limit, "refused to shrink what is small");
         const std::size_t usable = arena_.usable_size(owned.block);
         require(done ? usable >= bytes : usable == owned.size, "size and answer differ");
         check(owned, std::min(usable, owned.size));

@@ -53,10 +53,16 @@ TEST_F(ArenaHardening, tells_a_double_free_by_another_thread) {
 }
 
 TEST_F(ArenaHardening, tells_a_double_free_in_a_recycled_chunk) {
-    void* block = fresh_.allocate(64);
-    fresh_.arena.retire(fresh_.cursor);
-    fresh_.free(block);  // the last one: the chunk waits with its pages
+    ArenaCursor other{};
+    other.in_stretch = true;  // an emptied chunk waits with its pages
+    void* block = fresh_.arena.allocate(other, 64);
+    void* next[4];
+    for (void*& large : next) large = fresh_.arena.allocate(other, 16000);
+    void* in_another = fresh_.arena.allocate(other, 16000);
+    for (void* large : next) fresh_.arena.deallocate(other, large);
+    fresh_.arena.deallocate(other, block);
     EXPECT_STOPS(fresh_.free(block), double_free(64, "free"));
+    fresh_.arena.deallocate(other, in_another);
 }
 
 // The pages are gone, and the size with them.

@@ -60,6 +60,8 @@ class Stress {
             void* fresh = make(cursor, random, ++number);
             if (void* old = slot.exchange(fresh, std::memory_order_acq_rel)) give_up(cursor, old, random);
             if (i % 64 == 0) drain(cursor);
+            if (i % 256 == 0) cursor.in_stretch = true;
+            if (i % 256 == 200) fresh_.arena.end_of_stretch(cursor);
             if (i % 512 == 0) fresh_.arena.retire(cursor);  // as if the thread had ended
         }
         drain(cursor);

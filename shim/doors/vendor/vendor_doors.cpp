@@ -39,11 +39,6 @@ constexpr std::size_t round_up_16(std::size_t size) {
     return size == 0 ? 16 : (size + 15) & ~std::size_t{15};
 }
 
-// Whoever asks for zeroes may grow the block later and expect them up to the end of its room.
-constexpr std::size_t filled(std::size_t size, Fill fill) {
-    return fill == Fill::zero ? round_up_16(size) : size;
-}
-
 // No block of the arena is aligned like that, so the allocator has to serve it, as far as the policy lets it.
 inline constexpr std::size_t only_the_allocator_can = std::size_t{1} << 62;
 
@@ -160,12 +155,11 @@ void look_up_all() {
 #undef UNKNOT_FIRST
 
 // The slow halves.
-#define UNKNOT_VENDOR_ALLOCATION(id, parameters, arguments, failure_, size_, alignment_, fill_)         \
-    UNKNOT_COLD void* id##_slow parameters {                                                            \
-        const Request request{                                                                          \
-            .size = filled(size_, fill_), .alignment = alignment_, .fill = fill_, .failure = failure_}; \
-        const Served served = unknot_doors_1.allocate(request, UNKNOT_CALLER);                          \
-        return served.yes ? served.block : real.id arguments;                                           \
+#define UNKNOT_VENDOR_ALLOCATION(id, parameters, arguments, failure_, size_, alignment_, fill_)            \
+    UNKNOT_COLD void* id##_slow parameters {                                                               \
+        const Request request{.size = size_, .alignment = alignment_, .fill = fill_, .failure = failure_}; \
+        const Served served = unknot_doors_1.allocate(request, UNKNOT_CALLER);                             \
+        return served.yes ? served.block : real.id arguments;                                              \
     }
 #define UNKNOT_VENDOR_ALLOCATION_INTO(id)                                                                     \
     UNKNOT_COLD int id##_slow(void** out, std::size_t alignment, std::size_t size) {                          \
@@ -181,8 +175,7 @@ void look_up_all() {
 #define UNKNOT_VENDOR_REALLOCATION(id, parameters, arguments, failure_, size_, alignment_, fill_, fresh_)      \
     UNKNOT_COLD void* id##_slow parameters {                                                                   \
         const auto fresh = [&]() -> void* { return fresh_; };                                                  \
-        const Request request{                                                                                 \
-            .size = filled(size_, fill_), .alignment = alignment_, .fill = fill_, .failure = failure_};        \
+        const Request request{.size = size_, .alignment = alignment_, .fill = fill_, .failure = failure_};     \
         const Served served = unknot_doors_1.reallocate(reallocation(pointer, request, fresh), UNKNOT_CALLER); \
         return served.yes ? served.block : real.id arguments;                                                  \
     }
