@@ -39,6 +39,8 @@ constexpr int edit_attempts = 1000;
 constexpr long edit_rest_ns = 100'000;
 // How often it tries before it asks what stands on its stack: most walks are over by then.
 constexpr int brief_attempts = 1000;
+// Of those, how often it may find the lock busy and without an owner, which it is for an instruction or two.
+constexpr int brief_attempts_of_nobody = 100;
 
 bool keeps_snapshot() {
     return follows_rule_2(mode()) && settings.walk == WalkMode::nonblocking && loader_locks.write_lock != nullptr;
@@ -166,21 +168,21 @@ int walk_as_owner(ThreadState& thread, InnerCode caller, Callback callback, void
     return walk_for_real(thread, caller, native_walk, callback, data);
 }
 
-// Outdated: the loader edits its list, or somebody walks past our walk. A throw that misses its library would end the
+// Outdated: somebody edits the loader's list, or walks past our walk. A throw that misses its library would end the
 // process, so it waits if it can; everybody else tries harder only, and then goes with what is still there.
 bool try_while_outdated(ThreadState& thread, InnerCode caller, Callback callback, void* data,
                         const StackFindings& found, int& result) {
     if (found.inside_allocator && !found.throwing) return false;
-    // An edit by this thread ends when its handler has.
-    const bool is_own = owner_now(loader_locks.load_owner) == thread.id;
-    for (int i = 0; i < edit_attempts && (found.throwing || !is_own) && !snapshot_is_current(); ++i) {
+    int of_nobody = 0;
+    for (int i = 0; i < edit_attempts && !snapshot_is_current(); ++i) {
+        // Busy for so long, and nobody's: it is this thread that has been interrupted on its way in or out. What looks
+        // like a throw in a handler is mostly what one has left behind on the stack.
+        of_nobody = owner_now(loader_locks.write_owner) == nobody ? of_nobody + 1 : 0;
+        if (of_nobody == (found.interrupted ? 1 : edit_attempts)) return false;
         raw::rest(edit_rest_ns);
         if (try_to_walk_for_real(thread, caller, callback, data, result)) return true;
     }
     if (!found.throwing || found.inside_allocator || snapshot_is_current()) return false;
-    // Busy for so long, and nobody's: it is this thread that is on its way in or out, and what looks like a throw is
-    // what one has left behind on the stack.
-    if (owner_now(loader_locks.write_owner) == nobody) return false;
     result = pass_on(thread, caller, callback, data);
     return true;
 }
@@ -197,13 +199,17 @@ int walk_without_waiting(ThreadState& thread, InnerCode caller, Callback callbac
         if (!found.inside_allocator || found.throwing) return pass_on(thread, caller, callback, data);
     }
     if (owns_write_lock(thread)) return walk_as_owner(thread, caller, callback, data);
-    for (int i = 0; i < brief_attempts; ++i) {
+    for (int i = 0, of_nobody = 0; i < brief_attempts && of_nobody < brief_attempts_of_nobody; ++i) {
         if (try_to_walk_for_real(thread, caller, callback, data, result)) return result;
+        if (owner_now(loader_locks.write_owner) == nobody) ++of_nobody;
     }
     note_contention();
-    if (snapshot_is_current()) {
-        found = look_at_own_stack(__builtin_frame_address(0), brief_scan_limit);
-    } else {
+    found = look_at_own_stack(__builtin_frame_address(0), brief_scan_limit);
+    // A sample of this thread on its way in or out of the lock, or in its own dlopen or dlclose, where nobody else
+    // edits the list, must not take longer than until the next: that would meet the same instruction again.
+    const bool is_own = owner_now(loader_locks.load_owner) == thread.id;
+    const bool of_nobody = owner_now(loader_locks.write_owner) == nobody;
+    if (!snapshot_is_current() && !(found.interrupted ? is_own || of_nobody : is_own && !found.throwing)) {
         found = look_at_own_stack(__builtin_frame_address(0));
         if (try_while_outdated(thread, caller, callback, data, found, result)) return result;
     }

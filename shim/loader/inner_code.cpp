@@ -25,6 +25,9 @@ struct alignas(cache_line) Table {
     // Entries beyond were never used. Never shrinks.
     std::atomic<std::size_t> used{0};
     std::atomic<std::uint32_t> generation{1};
+    // Nothing lies outside: most words of a stack are told by that. They never come closer to each other.
+    std::atomic<std::uintptr_t> lowest{UINTPTR_MAX};
+    std::atomic<std::uintptr_t> highest{0};
 };
 static_assert(sizeof(Table) % cache_line == 0);
 constinit Table table;
@@ -48,6 +51,11 @@ void note_range(std::uintptr_t start, std::size_t bytes, InnerCode what) {
         if (taken == 0 && place == nullptr) place = &range;
     }
     if (place == nullptr) return;
+    // Relaxed, all: who does not see the new bounds does not see the new range.
+    if (start < table.lowest.load(std::memory_order_relaxed)) table.lowest.store(start, std::memory_order_relaxed);
+    if (start + bytes > table.highest.load(std::memory_order_relaxed)) {
+        table.highest.store(start + bytes, std::memory_order_relaxed);
+    }
     // Release, all three: a reader who sees one of them sees what was stored before it, down to the zero: (1).
     place->start.store(start, std::memory_order_release);
     place->what.store(what, std::memory_order_release);
@@ -61,6 +69,10 @@ void note_range(std::uintptr_t start, std::size_t bytes, InnerCode what) {
 
 InnerCode inner_code_at(const void* address) {
     const auto at = reinterpret_cast<std::uintptr_t>(address);
+    // Relaxed, both: as above.
+    if (at < table.lowest.load(std::memory_order_relaxed) || at >= table.highest.load(std::memory_order_relaxed)) {
+        return InnerCode::none;
+    }
     InnerCode narrowest = InnerCode::none;
     const std::size_t n = used.load(std::memory_order_acquire);  // pairs with the release in note_range
     for (std::size_t i = 0; i < n; ++i) {

@@ -175,21 +175,28 @@ int refresh_under_lock(dl_phdr_info*, std::size_t, void*) {
     return 1;
 }
 
-// What an unwinder takes from a header: the kind, where it lies, how far it reaches. The upper halves follow.
+// Where the code lies, its unwind table and its dynamic section, and how far each reaches: what an unwinder takes. (The
+// lower halves: no object is of 4 GiB.) Few words, because each is a question, and a sample must end before the next.
 bool is_same_header(const ElfW(Phdr) & copied, const ElfW(Phdr) & place) {
     auto low = [](std::uint64_t value) { return static_cast<std::uint32_t>(value); };
     static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
-    if (word_at(&place.p_type, copied.p_type) != Word::same) return false;
-    if (copied.p_type != PT_LOAD && copied.p_type != PT_GNU_EH_FRAME && copied.p_type != PT_DYNAMIC) return true;
+    const bool is_code = copied.p_type == PT_LOAD && (copied.p_flags & PF_X) != 0;
+    if (!is_code && copied.p_type != PT_GNU_EH_FRAME && copied.p_type != PT_DYNAMIC) return true;
     return word_at(&place.p_vaddr, low(copied.p_vaddr)) == Word::same &&
            word_at(&place.p_memsz, low(copied.p_memsz)) == Word::same;
 }
 
 // An object that took over the place of one that was unloaded must not be taken for it: are the program headers that
-// the snapshot has copied still to be read at their old place? The kernel compares: the place may be gone.
-bool still_there(const Entry& entry) {
+// the snapshot has copied still to be read at their old place? The kernel compares: the place may be gone at any time,
+// unless it is this thread that owns the load lock, under which libraries are unmapped.
+bool still_there(const Entry& entry, bool nobody_unmaps) {
     const auto* place = static_cast<const ElfW(Phdr)*>(entry.original);
-    for (unsigned i = 0; i < entry.info.dlpi_phnum; ++i) {
+    const std::size_t headers = entry.info.dlpi_phnum;
+    if (nobody_unmaps) {
+        return headers == 0 || (is_readable(place, false) && is_readable(place + headers - 1, false) &&
+                                memcmp(place, entry.info.dlpi_phdr, headers * sizeof *place) == 0);
+    }
+    for (std::size_t i = 0; i < headers; ++i) {
         if (!is_same_header(entry.info.dlpi_phdr[i], place[i])) return false;
     }
     return true;
@@ -269,10 +276,13 @@ bool walk_snapshot(int (*callback)(dl_phdr_info*, std::size_t, void*), void* dat
     if (from == nullptr) return false;
     // Of this slot, not of the current one: a newer snapshot may have been taken meanwhile.
     const bool trusted = nothing_unloaded(*from);
+    // Relaxed: only this thread stores this thread's id there.
+    const int load_owner = __atomic_load_n(loader_locks.load_owner, __ATOMIC_RELAXED);
+    const bool nobody_unmaps = load_owner != nobody && load_owner == thread_state.id;
     result = 0;
     for (std::uint32_t i = 0; i < from->entry_count && result == 0; ++i) {
         const Entry& entry = from->entries()[i];
-        if (!trusted && !still_there(entry)) continue;
+        if (!trusted && !still_there(entry, nobody_unmaps)) continue;
         dl_phdr_info info = entry.info;
         result = callback(&info, size_before_2_4, data);
     }

@@ -2,6 +2,7 @@
 #include "shim/loader/own_stack.h"
 
 #include <signal.h>
+#include <sys/auxv.h>
 
 #include <initializer_list>
 
@@ -39,6 +40,18 @@ Address known_end(Address start) {
 [[gnu::no_sanitize_address, gnu::no_sanitize_thread]] void copy(Address* to, Address from, std::size_t words) {
     const volatile Address* next = reinterpret_cast<const Address*>(from);
     for (std::size_t i = 0; i < words; ++i) to[i] = next[i];
+}
+
+// May what stands on the stack be the return address of a signal handler? Looks at no code but libc's or the kernel's.
+bool returns_from_signal(const void* address, InnerCode code) {
+    constexpr std::size_t bytes = 16;
+    if (signals_return_through_libc) {
+        return code == InnerCode::libc && inner_code_at(static_cast<const char*>(address) + bytes) == InnerCode::libc &&
+               is_signal_return(address);
+    }
+    const Address kernels = getauxval(AT_SYSINFO_EHDR);
+    const auto at = reinterpret_cast<Address>(address);
+    return kernels != 0 && at % 4 == 0 && at - kernels < least_page - bytes && is_signal_return(address);
 }
 
 // Finds the end of an alternate signal stack in what the kernel leaves at its top, the handler's ucontext: a uc_link of
@@ -122,11 +135,11 @@ StackFindings look_at_own_stack(const void* frame, std::size_t limit) {
     StackFindings found{};
     SignalStack signal_stack;
     const bool sure = each_word(frame, limit, [&](Address at, Address value, Address& end) {
-        const InnerCode code = inner_code_at(strip_signature(reinterpret_cast<const void*>(value)));
-        if (code == InnerCode::throwing) {
-            found.throwing = true;
-            return false;
-        }
+        const void* address = strip_signature(reinterpret_cast<const void*>(value));
+        const InnerCode code = inner_code_at(address);
+        found.interrupted = found.interrupted || returns_from_signal(address, code);
+        // What a handler has interrupted may be a throw; this walk is not that throw's.
+        if (code == InnerCode::throwing && !found.interrupted) found.throwing = true;
         if (code == InnerCode::allocator) found.inside_allocator = true;
         if (signal_stack.shows_in(at, value)) {
             // The interrupted stack is not further up, and what it was doing is unknown: a doubt.

@@ -24,7 +24,8 @@ inline constexpr std::size_t brief_scan_limit = std::size_t{8} << 10;
 
 struct StackFindings {
     bool inside_allocator;
-    bool throwing;  // a return address into an unwinder's throwing functions stands there
+    bool throwing;     // a return address into an unwinder's throwing functions stands there
+    bool interrupted;  // a signal handler is running
 };
 
 // Scans upwards from `frame`, to where the stack is known to end or cannot be read any further.

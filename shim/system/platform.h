@@ -151,6 +151,24 @@ inline std::uint32_t pid() {
 
 }  // namespace raw
 
+// Where a signal handler returns to: below it are the handler's frames, above it those that it has interrupted.
+// `address` lies in libc's code or in the kernel's.
+#if defined(__x86_64__)
+// libc's __restore_rt, whose bytes debuggers know it by: mov $15, %rax; syscall (glibc, sigaction.c for x86_64).
+inline bool is_signal_return(const void* address) {
+    constexpr unsigned char code[] = {0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05};
+    return __builtin_memcmp(address, code, sizeof code) == 0;
+}
+inline constexpr bool signals_return_through_libc = true;
+#elif defined(__aarch64__)
+// __kernel_rt_sigreturn: mov x8, #139; svc #0 (Linux, arch/arm64/kernel/vdso/sigreturn.S).
+inline bool is_signal_return(const void* address) {
+    constexpr unsigned char code[] = {0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4};
+    return __builtin_memcmp(address, code, sizeof code) == 0;
+}
+inline constexpr bool signals_return_through_libc = false;
+#endif
+
 // What stands at the start of a function that was reached by a tail call: its caller's caller is the application.
 // aarch64 may sign return addresses; the top bits go.
 #if defined(__aarch64__)

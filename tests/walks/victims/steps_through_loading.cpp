@@ -18,7 +18,7 @@ void take_beside_old_words(int, siginfo_t*, void*) {
 int main(int argc, char** argv) {
     scene::expect(argc > 1, "there is an unwinder");
     samples::choose_unwinder(argv[1]);
-    throwing = stage::find<const char>(RTLD_DEFAULT, "_Unwind_RaiseException");
+    throwing = stage::find<const char>(stage::load("libgcc_s.so.1"), "_Unwind_RaiseException");
     void* library = nullptr;
     // Oftener than the shim has slots: the memory of a new one may lie where the library was.
     for (int round = 0; round < 10; ++round) {
