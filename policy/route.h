@@ -22,10 +22,11 @@ struct AllocationFacts {
     Mode mode = Mode::protect;
 };
 
-// A library that was loaded with RTLD_DEEPBIND calls libc's own free, past every interposer, also for what libc (strdup,
-// getline) or another library has allocated for it through the interposer. Where the allocator hands out libc's blocks
-// that is right, and would be the end with a block of the arena. So there, under the load lock alone (rule 2 breaks its
-// cycles; libc's malloc asks for no lock of the loader), only what the loader allocates for itself is diverted.
+// A library that was loaded with RTLD_DEEPBIND calls libc's own free, past every interposer, also for what libc
+// (strdup, getline) or another library has allocated for it through the interposer. Where the allocator hands out
+// libc's blocks that is right, and would be the end with a block of the arena. So there, under the load lock alone
+// (rule 2 breaks its cycles; libc's malloc asks for no lock of the loader), only what the loader allocates for itself
+// is diverted.
 constexpr bool may_reach_libcs_free(bool allocator_hands_out_libcs_blocks, bool owns_write_lock, bool for_loader) {
     return allocator_hands_out_libcs_blocks && !owns_write_lock && !for_loader;
 }

@@ -78,7 +78,8 @@ class LookUp {
     }
 
     // malloc_usable_size belongs to the allocator that malloc belongs to. (heaptrack's preload has none of its own, and
-    // libc's answers rightly for its blocks; libmemusage.so has none either, and for its blocks libc's answer is noise.)
+    // libc's answers rightly for its blocks; libmemusage.so has none either, and for its blocks libc's answer is
+    // noise.)
     bool knows_block_sizes() const {
         return (next_ == libc_) == (next_definition("malloc_usable_size").object == libc_);
     }

@@ -16,11 +16,12 @@ namespace unknot {
 
 constinit Arena arena{unknot_stats};
 constinit Settings settings;
+static_assert(alignof(Settings) % cache_line == 0 && sizeof(Settings) % cache_line == 0);
 
 namespace {
 
 // Relaxed, everywhere: it says "yes" once, and a thread that still sees "no" goes the slow way once more.
-constinit std::atomic<bool> hot_path_open{false};
+alignas(cache_line) constinit std::atomic<bool> hot_path_open{false};
 
 // What this thread compares its id with while nothing special is going on.
 const int* quiet_word() {

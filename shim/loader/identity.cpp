@@ -113,9 +113,9 @@ void describe_unwinding(const link_map& allocator, const Object& object, Allocat
         bool prof = false;
         std::size_t bytes = sizeof prof;
         if (const void* control = definition_in(allocator, "mallctl").address) {
-            seen.prof_enabled = reinterpret_cast<Control>(const_cast<void*>(control))("opt.prof", &prof, &bytes,
-                                                                                     nullptr, 0) == 0 &&
-                                prof;
+            seen.prof_enabled =
+                reinterpret_cast<Control>(const_cast<void*>(control))("opt.prof", &prof, &bytes, nullptr, 0) == 0 &&
+                prof;
         }
     }
 }

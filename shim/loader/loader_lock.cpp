@@ -72,7 +72,8 @@ const char* find_and_confirm(WalkFunction walk) {
     if (!is_not_ours(*calibration.load_lock)) return "the word beside the write lock is no recursive mutex";
     // ld.so allocates the message of a failed dlopen while it owns the load lock; confirm_load_lock sees that.
     always_go_slow(thread_state);
-    if (void* unexpected = past_wrappers("dlopen", dlopen)("/nonexistent/unknot-calibration", RTLD_LAZY | RTLD_LOCAL)) dlclose(unexpected);
+    if (void* unexpected = past_wrappers("dlopen", dlopen)("/nonexistent/unknot-calibration", RTLD_LAZY | RTLD_LOCAL))
+        dlclose(unexpected);
     // A look-up that succeeds takes the error back (dlfcn/dlerror.c, all versions); dlerror would have it formatted
     // first, through code and tables of libc's that the program may never need.
     look_up_rtld_global();

@@ -70,8 +70,9 @@ void wrong_order(const char* allocator) {
 
 void calls_redirected() {
     Line line;
-    line << "not on the path: calls of malloc are redirected before they arrive (valgrind does that); this process runs "
-            "as without unknot";
+    line
+        << "not on the path: calls of malloc are redirected before they arrive (valgrind does that); this process runs "
+           "as without unknot";
     write(line);
 }
 

@@ -16,7 +16,7 @@
 namespace [[gnu::visibility("hidden")]] unknot {
 
 struct Definition {
-    const void* address = nullptr;  // nullptr: nobody defines it
+    const void* address = nullptr;     // nullptr: nobody defines it
     const link_map* object = nullptr;  // nullptr: not known
 };
 

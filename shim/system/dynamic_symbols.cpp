@@ -40,9 +40,8 @@ class Search {
         if (!same(tables_.strings + symbol.st_name, name_)) return;
         const bool is_default = tables_.versions == nullptr || (tables_.versions[index] & hidden) == 0;
         if (found_.start != 0 && !is_default) return;
-        found_ = {.start = tables_.base + symbol.st_value,
-                  .bytes = symbol.st_size,
-                  .is_indirect = type == STT_GNU_IFUNC};
+        found_ = {
+            .start = tables_.base + symbol.st_value, .bytes = symbol.st_size, .is_indirect = type == STT_GNU_IFUNC};
     }
     const DynamicSymbol& found() const { return found_; }
     const char* name() const { return name_; }
@@ -65,7 +64,8 @@ void search_gnu(const Tables& tables, Search& search) {
     const std::uint32_t bucket_count = tables.gnu_hash[0];
     if (bucket_count == 0) return;
     const std::uint32_t first_hashed = tables.gnu_hash[1];
-    const std::uint32_t* buckets = tables.gnu_hash + 4 + tables.gnu_hash[2] * (sizeof(ElfW(Addr)) / sizeof(std::uint32_t));
+    const std::uint32_t* buckets =
+        tables.gnu_hash + 4 + tables.gnu_hash[2] * (sizeof(ElfW(Addr)) / sizeof(std::uint32_t));
     const std::uint32_t* chains = buckets + bucket_count;
     const std::uint32_t wanted = gnu_hash(search.name());
     for (std::uint32_t i = buckets[wanted % bucket_count]; i >= first_hashed && i != 0; ++i) {

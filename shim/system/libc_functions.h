@@ -18,8 +18,8 @@ Function* past_wrappers(const char* name, Function* interposed) {
     return found != nullptr ? reinterpret_cast<Function*>(const_cast<void*>(found)) : interposed;
 }
 
-// Finds the following, once; needs no lock and calls nobody. Until then, and where libc is not known, a call takes the way that
-// the program's own calls take.
+// Finds the following, once; needs no lock and calls nobody. Until then, and where libc is not known, a call takes the
+// way that the program's own calls take.
 void find_libc_functions();
 // From now on they cannot be changed, if the kernel grants it.
 void seal_libc_functions();

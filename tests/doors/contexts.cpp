@@ -85,8 +85,8 @@ bool is_protected() {
 }
 
 bool diverts(Context context) {
-    const bool stays_libcs = context == Context::constructor && is_protected() &&
-                             statistics()->allocator == unknot::AllocatorKind::glibc;
+    const bool stays_libcs =
+        context == Context::constructor && is_protected() && statistics()->allocator == unknot::AllocatorKind::glibc;
     return is_protected() && owns_loader_lock(context) && !stays_libcs;
 }
 

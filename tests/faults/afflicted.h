@@ -39,8 +39,8 @@ struct Affliction {
     std::vector<std::string> program = {"works"};  // the first word without "fault_"
     std::string behind = {};                       // a library preloaded behind the shim, before the allocator
     bool preloads = true;
-    std::string before = {};                // a library preloaded before the shim
-    std::string shim = "libunknot.so";      // of the build folder; or what is to be compared with it
+    std::string before = {};            // a library preloaded before the shim
+    std::string shim = "libunknot.so";  // of the build folder; or what is to be compared with it
 };
 
 // A file of the build folder.
@@ -48,7 +48,8 @@ std::string built(const std::string& name);
 
 process::Result run_afflicted(const Affliction& affliction, const Allocator& allocator = tcmalloc);
 
-// What the shim has written, without "TIME unknot[PID]: ", one line each. Anything else in `text` makes a line of its own.
+// What the shim has written, without "TIME unknot[PID]: ", one line each. Anything else in `text` makes a line of its
+// own.
 std::vector<std::string> lines(const std::string& text);
 
 // Has this machine refused to make the fault?

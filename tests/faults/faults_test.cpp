@@ -109,8 +109,8 @@ TEST(Calibration, refuses_a_loader_that_it_does_not_know) {
         {"", "dlopen did not own the expected lock"},
     };
     for (const auto& [wrong, reason] : refusals) {
-        const process::Result result = run_afflicted(
-            {.variables = {{"FAKE_LOADER", wrong}}, .program = {"calibrates"}, .preloads = false}, glibc);
+        const process::Result result =
+            run_afflicted({.variables = {{"FAKE_LOADER", wrong}}, .program = {"calibrates"}, .preloads = false}, glibc);
         EXPECT_TRUE(result.succeeded()) << wrong << ": " << story(result);
         EXPECT_EQ(result.out, std::string(reason) + "\n") << wrong;
     }
@@ -187,9 +187,9 @@ TEST(Preload, behind_libc_steps_aside_and_says_so) {
     const process::Result result = run_afflicted({.program = {"works_linked_last"}, .preloads = false});
     EXPECT_EQ(result.code, 4) << story(result);
     EXPECT_EQ(result.out, "works\n");
-    EXPECT_EQ(lines(result.err), (std::vector<std::string>{
-                                     "wrong order: libc.so.6 comes before libunknot.so; put libunknot.so first in "
-                                     "LD_PRELOAD; this process runs as without unknot"}));
+    EXPECT_EQ(lines(result.err),
+              (std::vector<std::string>{"wrong order: libc.so.6 comes before libunknot.so; put libunknot.so first in "
+                                        "LD_PRELOAD; this process runs as without unknot"}));
 }
 
 }  // namespace

@@ -121,10 +121,31 @@ TEST(StartBefore, a_plug_in_that_is_bound_to_libc_directly_may_free_what_libc_al
     Affliction affliction{.program = {"loads_deep", built("fault_deep_plugin.so")}};
     affliction.variables = {{"DUMP_HEAPTRACK_OUTPUT", "/dev/null"}};
     expect_as_bare(affliction, glibc);
-    for (const char* preload : {"libc_malloc_debug.so.0", "libmemusage.so", "/usr/lib/heaptrack/libheaptrack_preload.so",
-                                "/usr/lib/x86_64-linux-gnu/heaptrack/libheaptrack_preload.so"}) {
+    for (const char* preload :
+         {"libc_malloc_debug.so.0", "libmemusage.so", "/usr/lib/heaptrack/libheaptrack_preload.so",
+          "/usr/lib/x86_64-linux-gnu/heaptrack/libheaptrack_preload.so"}) {
         const Allocator passing_on{"", preload};
-        if (has_library(preload) && run_bare(affliction, passing_on).succeeded()) expect_as_bare(affliction, passing_on);
+        if (has_library(preload) && run_bare(affliction, passing_on).succeeded())
+            expect_as_bare(affliction, passing_on);
+    }
+}
+
+// It hands on what it gets, to a shim that comes second: no call may go round in circles.
+TEST(StartBefore, an_interposer_before_the_shim_works_and_is_named) {
+    for (const Allocator& allocator : allocators) {
+        if (process::is_missing(allocator.soname)) continue;
+        for (const std::string& before : {built("libunknot_null.so"), std::string("libmemusage.so")}) {
+            if (!has_library(before.c_str())) continue;
+            for (const char* mode : modes) {
+                const process::Result result = run_in(
+                    mode,
+                    {.variables = {{"MEMUSAGE_OUTPUT", "/dev/null"}}, .program = {"few_blocks"}, .before = before},
+                    allocator);
+                EXPECT_TRUE(result.succeeded()) << before << " " << allocator.name << " " << story(result);
+                EXPECT_EQ(result.err.find("wrong order: lib") != std::string::npos, mode != std::string("off"))
+                    << result.err;
+            }
+        }
     }
 }
 

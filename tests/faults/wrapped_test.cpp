@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A preload that wraps what the shim calls, and comes back into it: every wrapped function, before and behind the shim,
-// under every allocator, in every mode, also where the wrapper is not to be called before its own constructor. Wherever the program runs without the shim, it runs with it, and its protection
-// is there.
+// under every allocator, in every mode, also where the wrapper is not to be called before its own constructor. Wherever
+// the program runs without the shim, it runs with it, and its protection is there.
 #include <gtest/gtest.h>
 
 #include <tuple>
@@ -12,7 +12,8 @@ namespace unknot::faults {
 
 namespace {
 
-const char* const wrapped[] = {"dlsym", "lock", "mmap", "trylock", "walk", "dlsym_late", "lock_late", "mmap_late", "walk_late"};
+const char* const wrapped[] = {"dlsym",      "lock",      "mmap",      "trylock",  "walk",
+                               "dlsym_late", "lock_late", "mmap_late", "walk_late"};
 
 using Combination = std::tuple<const char*, bool, Allocator>;
 

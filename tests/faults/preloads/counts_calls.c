@@ -55,8 +55,8 @@ int __register_atfork(void (*before)(void), void (*parent)(void), void (*child)(
 
 __attribute__((destructor)) static void write_counts(void) {
     char text[200];
-    const int bytes = snprintf(text, sizeof text, "allocations %ld keys %ld fork handlers %ld\n", allocations, keys,
-                               fork_handlers);
+    const int bytes =
+        snprintf(text, sizeof text, "allocations %ld keys %ld fork handlers %ld\n", allocations, keys, fork_handlers);
     const int file = open(getenv("COUNTS"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (file < 0 || write(file, text, (size_t)bytes) != bytes) abort();
     close(file);

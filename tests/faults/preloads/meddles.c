@@ -43,10 +43,10 @@ __attribute__((unused)) static void meddle(void) {
 #define REAL(name) ((__typeof__(&name))dlvsym(RTLD_NEXT, #name, BASE_VERSION))
 #endif
 #if defined(MEDDLES_LATE)
-#define WRAPS(name)                  \
-    static __typeof__(&name) next;   \
+#define WRAPS(name)                                       \
+    static __typeof__(&name) next;                        \
     __attribute__((constructor)) static void find(void) { \
-        next = REAL(name);           \
+        next = REAL(name);                                \
     }
 #define FIND_FIRST(name)
 #else

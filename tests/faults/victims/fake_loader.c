@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A loader whose struct of globals is not what the calibration knows: part of the program, so it is found before ld.so's
-// own; under a version of its own, so that libc goes on with the true one. FAKE_LOADER says what is wrong.
+// A loader whose struct of globals is not what the calibration knows: part of the program, so it is found before
+// ld.so's own; under a version of its own, so that libc goes on with the true one. FAKE_LOADER says what is wrong.
 #include <link.h>
 #include <pthread.h>
 #include <stdlib.h>
