@@ -83,9 +83,9 @@ void move(void* to, std::size_t to_bytes, const void* from, std::size_t from_byt
 }
 
 // Has this thread's stretch no room for `bytes` more in the arena? Only the load lock's: what is parsed inside a walk
-// is what the arena is for.
+// is what the arena is for. What no allocator can have the arena refuses.
 bool is_over_budget(const ThreadState& thread, std::size_t bytes) {
-    return walks_never_wait() && !owns_write_lock(thread) &&
+    return bytes <= PTRDIFF_MAX && walks_never_wait() && !owns_write_lock(thread) &&
            !fits(thread.stretch.diverted, bytes, settings.stretch_max.value);
 }
 

@@ -5,6 +5,11 @@
 // No clean-up runs when a callback throws or jumps out (that would need an unwinder's personality, and this object
 // links libc alone), so nothing here may need one: the thread's mark may stay too high and is healed by the loader's
 // own word, and the write lock is handed over to libc's walk before the program's callback runs for the first time.
+//
+// A signal handler may walk at every instruction of ld.so and of ours. Where its thread owns the write lock already, it
+// stands in a callback or in ld.so's own edit, and an unwinder is served from the snapshot if that is exact: that
+// touches neither the lock nor the list. Where the interrupted code is on its way in or out of the lock, so that it
+// holds the lock and is not its owner, nobody but an unwinder has to wait for ever, as without the shim.
 #include <link.h>
 
 #include "shim/allocator/real_allocator.h"
@@ -15,6 +20,7 @@
 #include "shim/loader/inner_code.h"
 #include "shim/loader/loaded_objects.h"
 #include "shim/loader/loader_lock.h"
+#include "shim/loader/native_walk.h"
 #include "shim/loader/own_stack.h"
 #include "shim/log/witness.h"
 #include "shim/system/libc_functions.h"
@@ -27,27 +33,44 @@ using Callback = int (*)(dl_phdr_info*, std::size_t, void*);
 
 namespace {
 
-// How often a walk that needs the real list tries for the lock, while the loader edits it: edits take microseconds.
+// How often a walk that needs the real list tries for the lock, while the loader edits it, and how long it rests in
+// between: edits take microseconds, or as long as the kernel takes to unmap a library.
 constexpr int edit_attempts = 1000;
+constexpr long edit_rest_ns = 100'000;
 // How often it tries before it asks what stands on its stack: most walks are over by then.
 constexpr int brief_attempts = 1000;
+
+bool keeps_snapshot() {
+    return settings.mode == Mode::protect && settings.walk == WalkMode::nonblocking &&
+           loader_locks.write_lock != nullptr;
+}
+
+// The mark of a walk that is under way, where a signal handler has taken it for a walk that is over: between the mark
+// and the moment at which libc owns the lock, nothing tells the two apart.
+void keep_mark(ThreadState& thread) {
+    if (thread.walks != 0) return;
+    thread.walks = 1;
+    always_go_slow(thread);
+}
 
 // Stands before the program's callback. Once libc calls it, libc's own hold of the (recursive) lock protects the list:
 // ours ends there. And from there on, for as long as this walk keeps others waiting, the snapshot is exact.
 struct FirstCall {
     Callback callback;
     void* data;
-    bool holding;
+    bool holding;  // this thread has taken the write lock for this walk
+    bool nested;   // it owned it before
     bool done = false;
 
     static int call(dl_phdr_info* info, std::size_t size, void* self) {
         FirstCall& first = *static_cast<FirstCall*>(self);
+        keep_mark(thread_state);
         if (!first.done) {
             first.done = true;
-            if (!snapshot_is_current()) refresh_snapshot();
+            if (keeps_snapshot() && !first.nested && !snapshot_is_current()) refresh_snapshot();
             first.release();
         }
-        return first.callback(info, size, first.data);
+        return is_whole(*info) ? first.callback(info, size, first.data) : 0;
     }
     void release() {
         if (holding) unlock_mutex(*loader_locks.write_lock);
@@ -55,17 +78,17 @@ struct FirstCall {
     }
 };
 
-bool keeps_snapshot() {
-    return settings.mode == Mode::protect && settings.walk == WalkMode::nonblocking &&
-           loader_locks.write_lock != nullptr;
-}
+// No return address. Stands in place of one while this thread changes what it remembers of it: a signal handler's walk
+// in between sees that, and neither believes nor changes anything. (Should it jump out, this thread remembers no more.)
+const void* const being_changed = reinterpret_cast<const void*>(1);
 
 // The walk that has just ended, by code outside the allocator, went without a call of ours: the next one from there is
-// plain. In an order that a signal handler's walk in between cannot mix up.
+// plain.
 void learn_plain_walk(ThreadState& thread, const void* caller) {
-    if (!keeps_snapshot() || !snapshot_is_current()) return;
+    if (thread.plain_walk.caller == being_changed) return;
+    if (!keeps_snapshot() || !snapshot_is_current() || !is_list_trusted()) return;
     PlainWalk& plain = thread.plain_walk;
-    plain.caller = nullptr;
+    plain.caller = being_changed;
     std::atomic_signal_fence(std::memory_order_seq_cst);
     plain.adds = __atomic_load_n(loader_version.adds, __ATOMIC_RELAXED);  // Relaxed, both: as in is_plain_walk.
     plain.loaded = __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED);
@@ -88,30 +111,78 @@ bool is_plain_walk(const ThreadState& thread, const void* caller) {
            __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED) == plain.loaded;
 }
 
-// libc's walk. `holding`: this thread has taken the write lock for it.
-int walk_for_real(ThreadState& thread, InnerCode caller, Callback callback, void* data, bool holding = false) {
+bool may_be_inside_allocator(InnerCode code) {
+    return code == InnerCode::allocator || code == InnerCode::unwinder || code == InnerCode::throwing;
+}
+
+// The loader's list, through `walk`. `holding`: this thread has taken the write lock for it.
+int walk_for_real(ThreadState& thread, InnerCode caller, WalkFunction walk, Callback callback, void* data,
+                  bool holding = false) {
     begin_walk(thread, __builtin_frame_address(0), caller);
     int result = 0;
-    // Nothing to do at the first call while the snapshot is exact. A library that comes in before libc has the lock
-    // leaves it outdated for the length of this walk: walks from inside the allocator are then served what is still
-    // there.
-    if (holding || (keeps_snapshot() && !snapshot_is_current())) {
-        FirstCall first{.callback = callback, .data = data, .holding = holding};
-        result = real_allocator.dl_iterate_phdr(FirstCall::call, &first);
+    // An unwinder's callback allocates nothing, so it needs no mark. Nothing else is to be done while the snapshot is
+    // exact. A library that comes in before libc has the lock leaves it outdated for the length of this walk: walks
+    // from inside the allocator are then served what is still there.
+    if (holding || !may_be_inside_allocator(caller) || !is_list_trusted() ||
+        (keeps_snapshot() && !snapshot_is_current())) {
+        const bool nested = !holding && owns_write_lock(thread);
+        FirstCall first{.callback = callback, .data = data, .holding = holding, .nested = nested};
+        result = walk(FirstCall::call, &first);
         first.release();
     } else {
-        result = real_allocator.dl_iterate_phdr(callback, data);
+        result = walk(callback, data);
     }
     end_walk(thread);
     return result;
 }
 
+int pass_on(ThreadState& thread, InnerCode caller, Callback callback, void* data) {
+    return walk_for_real(thread, caller, real_allocator.dl_iterate_phdr, callback, data);
+}
+
+int owner_now(const int* owner) {
+    return __atomic_load_n(owner, __ATOMIC_RELAXED);  // Relaxed: a guess, unless it is this thread
+}
+
+// Not through somebody's wrapper: its locks would be taken under the loader's.
 bool try_to_walk_for_real(ThreadState& thread, InnerCode caller, Callback callback, void* data, int& result) {
-    // Relaxed: a guess, so that an attempt without hope leaves the owner's cache line alone. Our own walks nest.
-    const int owner = __atomic_load_n(loader_locks.write_owner, __ATOMIC_RELAXED);
-    if (owner != nobody && owner != thread.id) return false;
+    // So that an attempt without hope leaves the owner's cache line alone.
+    if (owner_now(loader_locks.write_owner) != nobody) return false;
     if (try_to_lock_mutex(*loader_locks.write_lock) != 0) return false;
-    result = walk_for_real(thread, caller, callback, data, true);
+    result = walk_for_real(thread, caller, native_walk, callback, data, true);
+    return true;
+}
+
+bool walk_from_snapshot(Callback callback, void* data, int& result) {
+    if (!walk_snapshot(callback, data, result)) return false;
+    count(unknot_stats.walks_from_snapshot);
+    return true;
+}
+
+// An unwinder's walk, where this thread owns the write lock already.
+int walk_as_owner(ThreadState& thread, InnerCode caller, Callback callback, void* data) {
+    int result = 0;
+    const bool untouched = snapshot_is_current() || is_being_released(*loader_locks.write_lock);
+    if (untouched && walk_from_snapshot(callback, data, result)) return result;
+    return walk_for_real(thread, caller, native_walk, callback, data);
+}
+
+// Outdated: the loader edits its list, or somebody walks past our walk. A throw that misses its library would end the
+// process, so it waits if it can; everybody else tries harder only, and then goes with what is still there.
+bool try_while_outdated(ThreadState& thread, InnerCode caller, Callback callback, void* data,
+                        const StackFindings& found, int& result) {
+    if (found.inside_allocator && !found.throwing) return false;
+    // An edit by this thread ends when its handler has.
+    const bool is_own = owner_now(loader_locks.load_owner) == thread.id;
+    for (int i = 0; i < edit_attempts && (found.throwing || !is_own) && !snapshot_is_current(); ++i) {
+        raw::rest(edit_rest_ns);
+        if (try_to_walk_for_real(thread, caller, callback, data, result)) return true;
+    }
+    if (!found.throwing || found.inside_allocator || snapshot_is_current()) return false;
+    // Busy for so long, and nobody's: it is this thread that is on its way in or out, and what looks like a throw is
+    // what one has left behind on the stack.
+    if (owner_now(loader_locks.write_owner) == nobody) return false;
+    result = pass_on(thread, caller, callback, data);
     return true;
 }
 
@@ -120,30 +191,30 @@ bool try_to_walk_for_real(ThreadState& thread, InnerCode caller, Callback callba
 // allocator (libunwind's register-state cache, up to 1.8.3).
 int walk_without_waiting(ThreadState& thread, InnerCode caller, Callback callback, void* data) {
     int result = 0;
+    StackFindings found{};
+    if (is_walk_wrapped()) {
+        // A wrapper may know of more objects than the loader does. Who is not inside the allocator gets what it says.
+        found = look_at_own_stack(__builtin_frame_address(0));
+        if (!found.inside_allocator || found.throwing) return pass_on(thread, caller, callback, data);
+    }
+    if (owns_write_lock(thread)) return walk_as_owner(thread, caller, callback, data);
     for (int i = 0; i < brief_attempts; ++i) {
         if (try_to_walk_for_real(thread, caller, callback, data, result)) return result;
     }
     note_contention();
-    StackFindings found = look_at_own_stack(__builtin_frame_address(0), brief_scan_limit);
-    // Outdated: the loader edits its list, or somebody walks past our walk. A throw that misses its library would end
-    // the process, so it tries harder; and who is not inside the allocator may wait.
-    if (!snapshot_is_current()) {
-        found = look_at_own_stack(__builtin_frame_address(0), scan_limit);
-        const bool may_wait = !found.inside_allocator;
-        for (int i = 0; (found.throwing || may_wait) && !snapshot_is_current() && i < edit_attempts; ++i) {
-            raw::call(SYS_sched_yield);
-            if (try_to_walk_for_real(thread, caller, callback, data, result)) return result;
-        }
-        if (may_wait && !snapshot_is_current()) return walk_for_real(thread, caller, callback, data);
+    if (snapshot_is_current()) {
+        found = look_at_own_stack(__builtin_frame_address(0), brief_scan_limit);
+    } else {
+        found = look_at_own_stack(__builtin_frame_address(0));
+        if (try_while_outdated(thread, caller, callback, data, found, result)) return result;
     }
     if (found.inside_allocator) count(unknot_stats.walks_in_allocator);
-    if (!walk_snapshot(callback, data, result)) return walk_for_real(thread, caller, callback, data);
-    count(unknot_stats.walks_from_snapshot);
-    return result;
+    if (walk_from_snapshot(callback, data, result)) return result;
+    return pass_on(thread, caller, callback, data);
 }
 
-// What code asks for this walk? Remembered for the next walk of this thread, in an order that a signal handler's walk
-// in between cannot mix up. An unwinder that was loaded after the last snapshot is told by its name.
+// What code asks for this walk? Remembered for the next walk of this thread: the answer is read before it is looked
+// whose it is. An unwinder that was loaded after the last snapshot is told by its name.
 InnerCode code_of(ThreadState& thread, const void* caller) {
     WalkCaller& last = thread.last_walk_caller;
     const std::uint32_t generation = inner_code_generation();
@@ -156,17 +227,14 @@ InnerCode code_of(ThreadState& thread, const void* caller) {
         name_object(caller, record);
         return inner_code_named(record.object);
     }
-    last.address = nullptr;
+    if (last.address == being_changed) return known;
+    last.address = being_changed;
     std::atomic_signal_fence(std::memory_order_seq_cst);
     last.code = known;
     last.generation = generation;
     std::atomic_signal_fence(std::memory_order_seq_cst);
     last.address = caller;
     return known;
-}
-
-bool may_be_inside_allocator(InnerCode code) {
-    return code == InnerCode::allocator || code == InnerCode::unwinder || code == InnerCode::throwing;
 }
 
 UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data) {
@@ -183,7 +251,7 @@ UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data) {
         return walk_without_waiting(thread, caller, callback, data);
     }
     const std::uint32_t calls = thread.slow_calls;
-    const int result = walk_for_real(thread, caller, callback, data);
+    const int result = pass_on(thread, caller, callback, data);
     if (caller == InnerCode::none && thread.slow_calls == calls) learn_plain_walk(thread, return_address);
     return result;
 }

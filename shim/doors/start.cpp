@@ -11,6 +11,7 @@
 #include "shim/loader/identity.h"
 #include "shim/loader/loaded_objects.h"
 #include "shim/loader/loader_lock.h"
+#include "shim/loader/native_walk.h"
 #include "shim/log/log_output.h"
 #include "shim/log/report.h"
 #include "shim/system/libc.h"
@@ -88,8 +89,7 @@ void begin_watching(const Identity& identity) {
     find_object_finder();
     find_cxx_runtime();
     ask_open_questions(identify(identity.evidence));
-    const WalkFunction walk = past_wrappers("dl_iterate_phdr", real_allocator.dl_iterate_phdr);
-    if (const char* failure = calibrate(walk)) report::calibration_failed(failure);
+    if (const char* failure = calibrate(native_walk)) report::calibration_failed(failure);
     watch_forks();
     if (settings.mode == Mode::protect && settings.walk == WalkMode::nonblocking) {
         find_version_words();

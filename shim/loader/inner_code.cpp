@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "shim/system/dynamic_symbols.h"
+#include "shim/system/platform.h"
 #include "shim/system/text.h"
 
 namespace unknot {
@@ -17,11 +18,19 @@ struct Range {
     bool noted = false;  // the writer's
 };
 
+// Read by every walk that is not plain, written with each snapshot: no line of it is anybody else's.
 constexpr std::size_t ranges_most = 64;
-constinit Range ranges[ranges_most];
-// Entries beyond were never used. Never shrinks.
-constinit std::atomic<std::size_t> used{0};
-constinit std::atomic<std::uint32_t> generation{1};
+struct alignas(cache_line) Table {
+    Range ranges[ranges_most];
+    // Entries beyond were never used. Never shrinks.
+    std::atomic<std::size_t> used{0};
+    std::atomic<std::uint32_t> generation{1};
+};
+static_assert(sizeof(Table) % cache_line == 0);
+constinit Table table;
+constinit Range (&ranges)[ranges_most] = table.ranges;
+constinit std::atomic<std::size_t>& used = table.used;
+constinit std::atomic<std::uint32_t>& generation = table.generation;
 
 constexpr const char* throwing_names[] = {"_Unwind_RaiseException", "_Unwind_Resume", "_Unwind_Resume_or_Rethrow",
                                           "_Unwind_ForcedUnwind"};

@@ -6,11 +6,13 @@
 
 #include <atomic>
 
+#include "shim/loader/fork_handlers.h"
 #include "shim/loader/inner_code.h"
 #include "shim/loader/loader_lock.h"
-#include "shim/loader/own_stack.h"
+#include "shim/loader/native_walk.h"
 #include "shim/log/stats.h"
 #include "shim/system/libc.h"
+#include "shim/system/mapped_memory.h"
 
 namespace unknot {
 
@@ -29,23 +31,35 @@ struct Entry {
 
 // In a slot's memory: an array of entries from the front, headers and names behind it.
 struct Slot {
-    char* memory = nullptr;
+    alignas(cache_line) char* memory = nullptr;
     std::size_t capacity = 0;
-    // When it was taken: dlpi_adds, dlpi_subs, and how many entries there are. Atomic because snapshot_is_current reads
-    // them without entering the slot.
+    // When it was taken: dlpi_adds, dlpi_subs, and how many objects the loader had. Atomic because snapshot_is_current
+    // reads them without entering the slot.
     std::atomic<std::uint64_t> adds{0};
     std::atomic<std::uint64_t> subs{0};
     std::atomic<std::uint32_t> objects{0};
-    std::atomic<std::uint32_t> readers{0};
+    std::uint32_t entry_count = 0;  // fewer where the loader had left something half removed
+    // Every reader writes here, and who only looks whether the snapshot is current does not want that line.
+    alignas(cache_line) std::atomic<std::uint32_t> readers{0};
 
     Entry* entries() const { return reinterpret_cast<Entry*>(memory); }
 };
+static_assert(offsetof(Slot, readers) - offsetof(Slot, memory) == cache_line && sizeof(Slot) == 2 * cache_line);
+
+// Read by every walk that is not plain; written with each snapshot.
+struct alignas(cache_line) Current {
+    std::atomic<int> slot{no_slot};
+};
 
 constinit Slot slot[slots];
-constinit std::atomic<int> current{no_slot};
-// The writer is at work. Also seen by its own thread: a signal handler that unwinds in the middle of it owns the
-// (recursive) write lock too, and must not fill the same slot.
-constinit std::atomic<bool> refreshing{false};
+constinit Current now_current;
+constinit std::atomic<int>& current = now_current.slot;
+
+// All that is looked at before the callback gets it. It lies in the object itself, and may reach over one page's end.
+bool has_headers(const dl_phdr_info& info) {
+    const void* last = info.dlpi_phdr + info.dlpi_phnum - 1;
+    return info.dlpi_phnum == 0 || (is_readable(info.dlpi_phdr, true) && is_readable(last, true));
+}
 
 std::size_t bytes_of(const dl_phdr_info& info) {
     return sizeof(Entry) + info.dlpi_phnum * sizeof(ElfW(Phdr)) + ((strlen(info.dlpi_name) + 8) & ~std::size_t{7});
@@ -55,6 +69,7 @@ std::size_t bytes_of(const dl_phdr_info& info) {
 struct Measure {
     std::size_t bytes = 0;
     std::uint32_t objects = 0;
+    std::uint32_t entries = 0;
     std::uint64_t adds = 0;
     std::uint64_t subs = 0;
 };
@@ -98,7 +113,10 @@ Slot* unread_slot(std::size_t bytes) {
 
 int measure_one(dl_phdr_info* info, std::size_t, void* data) {
     Measure& measure = *static_cast<Measure*>(data);
-    measure.bytes += bytes_of(*info);
+    if (is_whole(*info)) {
+        measure.bytes += bytes_of(*info);
+        ++measure.entries;
+    }
     ++measure.objects;
     measure.adds = info->dlpi_adds;
     measure.subs = info->dlpi_subs;
@@ -108,10 +126,13 @@ int measure_one(dl_phdr_info* info, std::size_t, void* data) {
 struct Copy {
     Entry* next;
     char* rest;
+    const Entry* end;
 };
 
 int copy_one(dl_phdr_info* info, std::size_t, void* data) {
     Copy& copy = *static_cast<Copy*>(data);
+    if (!is_whole(*info)) return 0;
+    if (copy.next == copy.end) return 1;  // never seen: the list stands still, and so does what is mapped
     Entry& place = *copy.next++;
     place.original = info->dlpi_phdr;
     dl_phdr_info& entry = place.info;
@@ -135,10 +156,12 @@ void take(const Measure& seen) {
     to->adds.store(seen.adds, std::memory_order_relaxed);  // Relaxed, all: published below
     to->subs.store(seen.subs, std::memory_order_relaxed);
     to->objects.store(seen.objects, std::memory_order_relaxed);
-    Copy copy{to->entries(), to->memory + seen.objects * sizeof(Entry)};
+    Entry* const end = to->entries() + seen.entries;
+    Copy copy{.next = to->entries(), .rest = reinterpret_cast<char*>(end), .end = end};
     begin_noting();
-    real_allocator.dl_iterate_phdr(copy_one, &copy);
+    native_walk(copy_one, &copy);
     end_noting();
+    to->entry_count = static_cast<std::uint32_t>(copy.next - to->entries());
     // seq_cst: invariant (2). It is also the release that publishes the copies.
     current.store(static_cast<int>(to - slot), std::memory_order_seq_cst);
     count(unknot_stats.snapshot_generation);
@@ -146,22 +169,40 @@ void take(const Measure& seen) {
 
 // Inside the first callback this thread owns the write lock, which is recursive: the walks made here see the same list.
 int refresh_under_lock(dl_phdr_info*, std::size_t, void*) {
-    // Relaxed: the lock orders writers; what is left is this thread's own interruption.
-    if (refreshing.exchange(true, std::memory_order_relaxed)) return 1;
     Measure seen;
-    real_allocator.dl_iterate_phdr(measure_one, &seen);
+    native_walk(measure_one, &seen);
     if (!is_up_to_date(seen)) take(seen);
-    refreshing.store(false, std::memory_order_relaxed);
     return 1;
 }
 
+// What an unwinder takes from a header: the kind, where it lies, how far it reaches. The upper halves follow.
+bool is_same_header(const ElfW(Phdr) & copied, const ElfW(Phdr) & place) {
+    auto low = [](std::uint64_t value) { return static_cast<std::uint32_t>(value); };
+    static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+    if (word_at(&place.p_type, copied.p_type) != Word::same) return false;
+    if (copied.p_type != PT_LOAD && copied.p_type != PT_GNU_EH_FRAME && copied.p_type != PT_DYNAMIC) return true;
+    return word_at(&place.p_vaddr, low(copied.p_vaddr)) == Word::same &&
+           word_at(&place.p_memsz, low(copied.p_memsz)) == Word::same;
+}
+
 // An object that took over the place of one that was unloaded must not be taken for it: are the program headers that
-// the snapshot has copied still to be read at their old place? The kernel reads: the place may be gone.
+// the snapshot has copied still to be read at their old place? The kernel compares: the place may be gone.
 bool still_there(const Entry& entry) {
-    char now[sizeof(ElfW(Phdr)) * 4];
-    const std::size_t bytes = entry.info.dlpi_phnum * sizeof(ElfW(Phdr));
-    const std::size_t compared = bytes < sizeof now ? bytes : sizeof now;
-    return copy_if_mapped(now, entry.original, compared) && memcmp(now, entry.info.dlpi_phdr, compared) == 0;
+    const auto* place = static_cast<const ElfW(Phdr)*>(entry.original);
+    for (unsigned i = 0; i < entry.info.dlpi_phnum; ++i) {
+        if (!is_same_header(entry.info.dlpi_phdr[i], place[i])) return false;
+    }
+    return true;
+}
+
+// Has anything been unloaded since? What was loaded has raised both counters by the same.
+bool nothing_unloaded(const Slot& taken) {
+    if (loader_version.adds == nullptr) return false;
+    const std::uint64_t added =
+        __atomic_load_n(loader_version.adds, __ATOMIC_RELAXED) - taken.adds.load(std::memory_order_relaxed);
+    const std::uint32_t more =
+        __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED) - taken.objects.load(std::memory_order_relaxed);
+    return added == more;
 }
 
 const Slot* enter_slot(int& at) {
@@ -186,19 +227,28 @@ struct FirstNamespace {
 void find_version_words() {
     if (loader_locks.write_lock == nullptr) return;
     Measure seen;
-    real_allocator.dl_iterate_phdr(measure_one, &seen);
+    native_walk(measure_one, &seen);
     // _dl_load_adds follows the locks; the TLS lock (2.35 and later) may stand between.
     const pthread_mutex_t* after = loader_locks.write_lock + 1;
     if (is_recursive(*after)) ++after;
     const auto* adds = reinterpret_cast<const std::uint64_t*>(after);
     const auto* first = static_cast<const FirstNamespace*>(loader_locks.rtld_global);
-    const bool found = *adds == seen.adds && first->loaded == first_loaded() && first->count == seen.objects &&
-                       seen.adds - seen.subs == seen.objects;
+    // Not asked: dlpi_subs, into which go the objects of all namespaces, and those of each but the first as often as it
+    // has objects (elf/dl-iteratephdr.c, up to 2.41): an audited process has several from its start.
+    const bool found = *adds == seen.adds && first->loaded == first_loaded() && first->count == seen.objects;
     if (found) loader_version = {.adds = adds, .loaded = &first->count};
 }
 
 void refresh_snapshot() {
-    real_allocator.dl_iterate_phdr(refresh_under_lock, nullptr);
+    native_walk(refresh_under_lock, nullptr);
+}
+
+bool is_list_trusted() {
+    return list_is_consistent() && !list_in_doubt();
+}
+
+bool is_whole(const dl_phdr_info& info) {
+    return is_list_trusted() || has_headers(info);
 }
 
 // Acquire, though only start asks: whoever is told "yes" may go and read it.
@@ -218,12 +268,11 @@ bool walk_snapshot(int (*callback)(dl_phdr_info*, std::size_t, void*), void* dat
     const Slot* from = enter_slot(at);
     if (from == nullptr) return false;
     // Of this slot, not of the current one: a newer snapshot may have been taken meanwhile.
-    const bool exact = is_exact(*from);
+    const bool trusted = nothing_unloaded(*from);
     result = 0;
-    const std::uint32_t objects = from->objects.load(std::memory_order_relaxed);
-    for (std::uint32_t i = 0; i < objects && result == 0; ++i) {
+    for (std::uint32_t i = 0; i < from->entry_count && result == 0; ++i) {
         const Entry& entry = from->entries()[i];
-        if (!exact && !still_there(entry)) continue;
+        if (!trusted && !still_there(entry)) continue;
         dl_phdr_info info = entry.info;
         result = callback(&info, size_before_2_4, data);
     }
@@ -232,9 +281,8 @@ bool walk_snapshot(int (*callback)(dl_phdr_info*, std::size_t, void*), void* dat
 }
 
 void forget_other_readers() {
-    // Relaxed, both: there is no other thread.
+    // Relaxed: there is no other thread.
     for (Slot& one : slot) one.readers.store(0, std::memory_order_relaxed);
-    refreshing.store(false, std::memory_order_relaxed);
 }
 
 }  // namespace unknot

@@ -11,6 +11,11 @@
 //     of the two sees the other: no slot is filled while it is read.
 // (3) A slot whose reader never came back (its callback jumped out) is not used again. With no slot left the snapshot
 //     grows old; it never breaks.
+// (4) A snapshot is taken only by a thread that owns the write lock for that alone: not where it owned it before. Else
+//     this might be a signal handler inside the edit of ld.so's that it has interrupted, or inside the writer.
+// (5) While the loader says that its list is not whole, no entry of it is believed before the kernel has found its
+//     headers: ld.so unmaps an object before it takes it from the list (elf/dl-close.c, DL_UNMAP), and in the child of
+//     a fork beside that moment it stays there for ever.
 //
 // What an unwinder does with an entry that has been unloaded since: it looks for the object around a return address of
 // its own stack. Code that stands on a live stack is loaded (or the program is broken without us), so the entry that
@@ -31,10 +36,11 @@ namespace [[gnu::visibility("hidden")]] unknot {
 
 // The loader's own counters (struct rtld_global): _dl_load_adds, and _ns_nloaded of the first namespace. Together they
 // name one list of objects: what is unloaded lowers the second, what is loaded raises the first.
-struct LoaderVersion {
+struct alignas(cache_line) LoaderVersion {
     const std::uint64_t* adds = nullptr;
     const std::uint32_t* loaded = nullptr;
 };
+static_assert(sizeof(LoaderVersion) == cache_line);  // every walk reads it: nothing that is written lies beside it
 extern constinit LoaderVersion loader_version;
 
 // Finds the counters, by value: while they match the snapshot's, it is exact. Where they are not found the snapshot
@@ -42,12 +48,20 @@ extern constinit LoaderVersion loader_version;
 void find_version_words();
 
 // Takes a new snapshot if the loaded objects have changed since the last one. Walks for real, so it may wait for the
-// loader lock: not inside the allocator, unless this thread owns the lock already.
+// loader lock: not inside the allocator, unless this thread has taken the lock for it. (4): not where it owned it
+// before.
 void refresh_snapshot();
+
+// May every entry of the loader's list be believed? (5)
+bool is_list_trusted();
+
+// Inside a callback of libc's: can the headers of this object be read? (5)
+bool is_whole(const dl_phdr_info& info);
 
 bool has_snapshot();
 
-// Have the loaded objects stayed the same since the snapshot was taken? Lock-free.
+// Have the loaded objects stayed the same since the snapshot was taken? Lock-free. Between ld.so's unmapping of an
+// object and its taking it from the list the answer is still yes: no code of that object stands on a live stack.
 bool snapshot_is_current();
 
 // Walks the snapshot as dl_iterate_phdr walks the objects; false: there is none. `size` in the callback is that of the

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <link.h>
 
+#include "shim/loader/own_stack.h"
 #include "shim/system/libc.h"
 #include "shim/system/libc_functions.h"
 
@@ -117,9 +118,11 @@ bool owns_loader_lock(ThreadState& thread) {
     if (loader_locks.probe == Probe::owner_words) {
         if (__atomic_load_n(loader_locks.write_owner, __ATOMIC_RELAXED) == thread.id) return true;
     } else if (thread.walks != 0) {
-        // No owner word to ask. A frame that lies below the stack pointer is gone. On another stack (a handler's, a
-        // coroutine's) this can say "gone" too early: then this call is as unprotected as without the shim.
-        if (__builtin_frame_address(0) < thread.outermost_walk) return true;
+        // No owner word to ask. A frame that lies below the stack pointer is gone, and so, for all that can be known,
+        // is one on another stack: a callback may have jumped from there for good. On a handler's or a coroutine's
+        // stack this can say "gone" too early: then this call is as unprotected as without the shim, and the walk is
+        // marked again at its next object.
+        if (is_further_up(thread.outermost_walk, __builtin_frame_address(0))) return true;
     }
     if (thread.walks != 0) {
         thread.walks = 0;

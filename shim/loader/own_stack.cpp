@@ -1,80 +1,119 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/loader/own_stack.h"
 
-#include <errno.h>
-#include <string.h>
+#include <signal.h>
+
+#include <initializer_list>
 
 #include "shim/loader/inner_code.h"
+#include "shim/system/libc.h"
+#include "shim/system/mapped_memory.h"
 #include "shim/system/platform.h"
 
 namespace unknot {
 
 namespace {
 
+using Address = std::uintptr_t;
+
+constexpr std::size_t word = sizeof(Address);
 // The smallest page of the supported machines; a piece that crosses no multiple of it crosses no page.
-constexpr std::uintptr_t least_page = 4096;
+constexpr Address least_page = 4096;
+constexpr std::size_t piece_words = 128;  // small: this may be a small stack
 
-long ask_kernel_to_copy(void* to, const void* from, std::size_t bytes) {
-    iovec local{to, bytes};
-    iovec remote{const_cast<void*>(from), bytes};
-    return raw::call(SYS_process_vm_readv, raw::pid(), raw::address(&local), 1, raw::address(&remote), 1, 0);
+constexpr Address next_page(Address at) {
+    return (at / least_page + 1) * least_page;
 }
 
-// Can the word at `from` be read? rt_sigprocmask copies the new mask before it looks at the (here impossible) command:
-// EINVAL says that it could. Any other answer is a filter's, or EFAULT.
-bool is_readable(const void* from) {
-    constexpr long no_such_command = -1;
-    const long answer = raw::call(SYS_rt_sigprocmask, no_such_command, raw::address(from), 0, sizeof(std::uint64_t));
-    return answer == -EINVAL;
+// The end of the stack that `start` stands on, if it is the one that the thread began on; else something further up.
+Address known_end(Address start) {
+    Address end = UINTPTR_MAX;
+    for (const void* top : {end_of_first_stack(), end_of_thread_stack()}) {
+        const auto at = reinterpret_cast<Address>(top);
+        if (at > start && at < end) end = at;
+    }
+    return end;
 }
 
-// `bytes` end on the page of `from`, which is this thread's stack or what lies behind it: nobody unmaps the one, and
-// the other is only looked at where a filter forbids the question that needs no second look.
-bool read_stack(void* to, const void* from, std::size_t bytes) {
-    const long got = ask_kernel_to_copy(to, from, bytes);
-    if (!raw::failed(got)) return static_cast<std::size_t>(got) == bytes;
-    if (got == -EFAULT || !is_readable(from)) return false;
-    memcpy(to, from, bytes);
-    return true;
+// Word by word, so that no sanitizer's function is called: between the variables of a frame lies what it forbids.
+[[gnu::no_sanitize_address, gnu::no_sanitize_thread]] void copy(Address* to, Address from, std::size_t words) {
+    const volatile Address* next = reinterpret_cast<const Address*>(from);
+    for (std::size_t i = 0; i < words; ++i) to[i] = next[i];
 }
 
-// The interrupted stack is not above an alternate stack, and what it was doing is unknown.
-bool on_alternate_stack() {
-    stack_t alternate{};
-    return !raw::failed(raw::call(SYS_sigaltstack, 0, raw::address(&alternate))) &&
-           (alternate.ss_flags & SS_ONSTACK) != 0;
-}
+// Finds the end of an alternate signal stack in what the kernel leaves at its top, the handler's ucontext: a uc_link of
+// zero, and uc_stack, which says where that stack is (Linux, __save_altstack, called by every machine's signal code).
+class SignalStack {
+  public:
+    // Takes the words one by one. True: the last four say that they stand on an alternate stack.
+    bool shows_in(Address at, Address value) {
+        const Address start = start_, flags = flags_, link = link_;
+        link_ = start_, start_ = flags_, flags_ = value;
+        constexpr Address most = Address{1} << 32;
+        // The int of the flags is followed by four bytes of anything.
+        const auto known = static_cast<std::uint32_t>(flags) & ~(std::uint32_t{1} << 31);  // SS_AUTODISARM
+        if (link != 0 || start == 0 || known > SS_ONSTACK || value > most) return false;
+        if (at < start || at - start >= value) return false;
+        end_ = start + value;
+        return true;
+    }
+    Address end() const { return end_; }
+
+  private:
+    Address link_ = 1;
+    Address start_ = 0;
+    Address flags_ = 0;
+    Address end_ = 0;
+};
 
 }  // namespace
 
+// `frame` stands on a page that can be read. Every further page is asked for first: this may be a coroutine's stack,
+// which ends where nobody knows, and the piece is copied at once, before anybody can have unmapped what lies behind it.
 StackFindings look_at_own_stack(const void* frame, std::size_t limit) {
-    constexpr std::size_t word = sizeof(std::uintptr_t);
-    StackFindings found{.inside_allocator = on_alternate_stack(), .throwing = false};
-    std::uintptr_t words[128];  // small: this may be a small stack
-    const std::uintptr_t start = reinterpret_cast<std::uintptr_t>(frame) & ~(word - 1);
-    std::uintptr_t at = start;
-    while (at - start < limit) {
-        const std::size_t on_page = least_page - at % least_page;
-        const std::size_t bytes = on_page < sizeof words ? on_page : sizeof words;
-        if (!read_stack(words, reinterpret_cast<const void*>(at), bytes)) break;
-        for (std::size_t i = 0; i < bytes / word; ++i) {
-            // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): the kernel has filled it
+    StackFindings found{};
+    SignalStack signal_stack;
+    Address words[piece_words];
+    const Address start = reinterpret_cast<Address>(frame) & ~(word - 1);
+    Address end = known_end(start);
+    if (end - start > limit) end = start + limit;
+    for (Address at = start; at < end;) {
+        Address to = at + sizeof words < next_page(at) ? at + sizeof words : next_page(at);
+        if (to > end) to = end;
+        if (at >= next_page(start)) {
+            const Word answer = word_at(reinterpret_cast<const void*>(at), 0);
+            if (answer == Word::unknown) found.inside_allocator = true;  // a doubt
+            if (answer == Word::unknown || answer == Word::unreadable) break;
+        }
+        const std::size_t count = (to - at) / word;
+        copy(words, at, count);
+        for (std::size_t i = 0; i < count; ++i, at += word) {
             const InnerCode code = inner_code_at(strip_signature(reinterpret_cast<const void*>(words[i])));
             if (code == InnerCode::throwing) {
                 found.throwing = true;
                 return found;
             }
             if (code == InnerCode::allocator) found.inside_allocator = true;
+            if (signal_stack.shows_in(at, words[i])) {
+                // The interrupted stack is not further up, and what it was doing is unknown: a doubt.
+                found.inside_allocator = true;
+                if (signal_stack.end() < end) end = signal_stack.end();
+            }
         }
-        at += bytes;
+        at = to;
     }
-    // Not a word could be read: a doubt.
-    if (at == start) found.inside_allocator = true;
     return found;
 }
 
-bool copy_if_mapped(void* to, const void* from, std::size_t bytes) {
-    return ask_kernel_to_copy(to, from, bytes) == static_cast<long>(bytes);
+bool is_further_up(const void* upper, const void* frame) {
+    constexpr std::size_t most = std::size_t{1} << 20;
+    const auto from = reinterpret_cast<Address>(frame);
+    const auto to = reinterpret_cast<Address>(upper);
+    if (to < from || to - from > most) return false;
+    for (Address page = next_page(from); page <= to; page += least_page) {
+        if (!is_readable(reinterpret_cast<const void*>(page), false)) return false;
+    }
+    return true;
 }
 
 }  // namespace unknot

@@ -7,7 +7,7 @@
 //       lock is held by a walk: walks refresh it first) that is the same answer. While it is not, an exception could
 //       miss the library that is being loaded right now; so a scan that also meets a throw says so, and the walk tries
 //       for the real lock a little longer before it takes the snapshot.
-//   "not inside" though it is: with an outdated snapshot the walk would wait inside the allocator, as without the shim.
+//   "not inside" though it is: with an outdated snapshot a throw would wait inside the allocator, as without the shim.
 //       For this the allocator's frame would have to be more than `scan_limit` bytes away, past all frames of the
 //       unwinder.
 // So every doubt is decided for "inside".
@@ -27,12 +27,11 @@ struct StackFindings {
     bool throwing;  // a return address into an unwinder's throwing functions stands there
 };
 
-// Scans upwards from `frame`. Safe at the stack's end, on alternate signal stacks and on coroutine stacks: only what
-// the kernel says is mapped is read.
+// Scans upwards from `frame`, to where the stack is known to end or cannot be read any further.
 StackFindings look_at_own_stack(const void* frame, std::size_t limit = scan_limit);
 
-// Copies `bytes` of this process's memory to `to`; false: not all of it can be read, or the kernel may not be asked (a
-// seccomp filter forbids process_vm_readv). The place may go away at any time.
-bool copy_if_mapped(void* to, const void* from, std::size_t bytes);
+// Is `upper` a frame further up on the stack that `frame` stands on? No, where more than a megabyte or a page that
+// cannot be read lies between the two.
+bool is_further_up(const void* upper, const void* frame);
 
 }  // namespace unknot

@@ -19,6 +19,8 @@
 
 #if defined(__GLIBC__)
 #include <gnu/libc-version.h>
+// Where the kernel has put the arguments of the program, above the first thread's frames; exported by ld.so.
+extern "C" void* __libc_stack_end;  // NOLINT(bugprone-reserved-identifier): its name
 #endif
 
 namespace unknot {
@@ -66,6 +68,15 @@ inline char** environment(char** from_loader) {
     return from_loader != nullptr ? from_loader : environ;
 }
 
+// Above every frame of the thread that the process began with, and of a thread that was created: nptl/allocatestack.c
+// puts the descriptor, which pthread_self points into, on top of the stack, on a stack of the program's own too.
+inline const void* end_of_first_stack() {
+    return __libc_stack_end;
+}
+inline const void* end_of_thread_stack() {
+    return reinterpret_cast<const void*>(pthread_self());
+}
+
 // The inside of a recursive mutex, which the loader's locks are. The fields stand in the installed headers
 // (bits/struct_mutex.h) because the static initialisers need them: glibc can not change them without breaking every
 // compiled program.
@@ -86,6 +97,11 @@ inline bool is_locked(const pthread_mutex_t& mutex) {
 }
 inline bool is_locked_once(const pthread_mutex_t& mutex) {
     return is_locked(mutex) && mutex.__data.__count == 1 && mutex.__data.__nusers == 1;
+}
+// Of one's own mutex, in a signal handler: has the interrupted code counted its hold down already? It still stands as
+// the owner for an instruction or two; whoever locks and unlocks there would let go for it.
+inline bool is_being_released(const pthread_mutex_t& mutex) {
+    return mutex.__data.__count == 0;
 }
 
 // This thread's id as the loader's mutexes spell it. glibc stores the id cached in its thread descriptor, which is not
@@ -125,6 +141,12 @@ inline char** environment(char**) {
 inline bool list_is_consistent() {
     return true;
 }
+inline const void* end_of_first_stack() {
+    return nullptr;
+}
+inline const void* end_of_thread_stack() {
+    return nullptr;
+}
 
 // Nobody asks these for an answer where the loader is not known: there is no mutex to ask about.
 inline pthread_mutex_t recursive_mutex() {
@@ -143,6 +165,9 @@ inline bool is_locked(const pthread_mutex_t&) {
     return false;
 }
 inline bool is_locked_once(const pthread_mutex_t&) {
+    return false;
+}
+inline bool is_being_released(const pthread_mutex_t&) {
     return false;
 }
 inline int id_in_mutexes() {

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
+#include <time.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -124,6 +124,13 @@ inline int open_append(const char* path) {
 
 inline void close(int fd) {
     call(SYS_close, fd);
+}
+
+// Sleeps for `ns` nanoseconds or less: a futex that nobody wakes. Where even that is refused, not at all.
+inline void rest(long ns) {
+    static constinit const int never_woken = 0;
+    const timespec time{.tv_sec = 0, .tv_nsec = ns};
+    call(SYS_futex, address(&never_woken), FUTEX_WAIT | FUTEX_PRIVATE_FLAG, never_woken, address(&time));
 }
 
 inline std::uint32_t pid() {

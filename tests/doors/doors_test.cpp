@@ -21,10 +21,12 @@ void expect_success(const Command& command) {
     EXPECT_TRUE(result.succeeded()) << describe(result) << '\n' << result.out << result.err;
 }
 
-// Where auto would pass through, protecting is asked for.
+// Where auto would pass through, protecting is asked for; and no stretch may use up its budget, because the calls after
+// that are the real allocator's.
 Command under(const Allocator& allocator, std::vector<std::string> argv,
               std::vector<std::pair<std::string, std::string>> more = {}) {
-    Command command{std::move(argv), {{"LD_PRELOAD", preload(allocator)}, {"UNKNOT_MODE", "protect"}}};
+    Command command{std::move(argv),
+                    {{"LD_PRELOAD", preload(allocator)}, {"UNKNOT_MODE", "protect"}, {"UNKNOT_STRETCH_MAX", "1024G"}}};
     command.environment.insert(command.environment.end(), more.begin(), more.end());
     command.argv[0] = victims + command.argv[0];
     return command;

@@ -44,6 +44,7 @@ Command memcheck(const std::string& replaced, Leaks leaks, const std::string& pr
     return {argv,
             {{"LD_PRELOAD", preloaded},
              {"UNKNOT_MODE", "protect"},
+             {"UNKNOT_STRETCH_MAX", "1024G"},  // every call is the arena's
              {"UNKNOT_REPORT", "exit"},
              {"UNKNOT_LOG", log.setting()},
              {"UNKNOT_WITHOUT_DOORS", "pvalloc"}}};

@@ -13,7 +13,9 @@
 #include <thread>
 #include <vector>
 
+#include "shim/loader/fork_handlers.h"
 #include "shim/loader/inner_code.h"
+#include "shim/loader/native_walk.h"
 #include "tests/shim/fresh_arena.h"
 
 namespace unknot {
@@ -68,12 +70,14 @@ void unload(void* library) {
 
 }  // namespace
 
-// The one row that the snapshot needs of the shim's table.
-constinit RealAllocator real_allocator = [] {
-    RealAllocator table{};
-    table.dl_iterate_phdr = walk;
-    return table;
-}();
+bool list_in_doubt() {
+    return false;
+}
+
+// The shim's own, so that ThreadSanitizer's lock is taken around it too.
+int native_walk(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data) {
+    return walk(callback, data);
+}
 
 namespace {
 

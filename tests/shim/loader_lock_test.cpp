@@ -7,7 +7,9 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <link.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -66,6 +68,22 @@ int walk_without_a_lock(int (*callback)(dl_phdr_info*, std::size_t, void*), void
     return callback(&nothing, sizeof nothing, data);
 }
 
+// On a stack far below this one, as a coroutine's is.
+bool owns_on_another_stack() {
+    static bool owns = true;
+    constexpr std::size_t bytes = 64 << 10;
+    ucontext_t here;
+    ucontext_t there;
+    getcontext(&there);
+    there.uc_stack.ss_sp = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    there.uc_stack.ss_size = bytes;
+    there.uc_link = &here;
+    makecontext(
+        &there, [] { owns = owns_loader_lock(thread_state); }, 0);
+    swapcontext(&here, &there);
+    return owns;
+}
+
 TEST(LoaderLockUnknown, leaves_the_probe_to_the_wrapper_and_says_why) {
     const pid_t child = fork();
     if (child == 0) {
@@ -74,11 +92,13 @@ TEST(LoaderLockUnknown, leaves_the_probe_to_the_wrapper_and_says_why) {
         const char* failure = calibrate(walk_without_a_lock);
         bool good = failure != nullptr && loader_locks.probe == Probe::wrapper && !owns_loader_lock(thread_state);
         thread_state.walks = 1;
-        thread_state.outermost_walk =
-            reinterpret_cast<const void*>(UINTPTR_MAX);  // a frame further up the stack: the walk goes on
+        thread_state.outermost_walk = __builtin_frame_address(0);  // further up the stack: the walk goes on
         good = good && owns_loader_lock(thread_state);
         thread_state.outermost_walk = nullptr;  // a frame that is gone: it has ended without a word
         good = good && !owns_loader_lock(thread_state) && thread_state.walks == 0;
+        thread_state.walks = 1;
+        thread_state.outermost_walk = __builtin_frame_address(0);
+        good = good && !owns_on_another_stack() && thread_state.walks == 0;  // its callback has jumped away for good
         _exit(good ? 0 : 1);
     }
     int status = 1;
