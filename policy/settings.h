@@ -89,7 +89,8 @@ constexpr bool parse(const char* text, LogTarget& out) {
     return out = target, true;
 }
 
-struct Settings {
+// Nothing that is written again and again lies beside what every slow call reads.
+struct alignas(64) Settings {
 #define UNKNOT_SETTING(member, variable, type, value, text, accepted, help) type member = value;
 #include "policy/settings.inc"
 #undef UNKNOT_SETTING

@@ -16,12 +16,13 @@ namespace unknot {
 
 constinit Arena arena{unknot_stats};
 constinit Settings settings;
+static_assert(alignof(Settings) % cache_line == 0 && sizeof(Settings) % cache_line == 0);
 constinit std::atomic<Mode> current_mode{Mode::automatic};
 
 namespace {
 
 // Relaxed, everywhere: it says "yes" once, and a thread that still sees "no" goes the slow way once more.
-constinit std::atomic<bool> hot_path_open{false};
+alignas(cache_line) constinit std::atomic<bool> hot_path_open{false};
 
 // What this thread compares its id with while nothing special is going on.
 const int* quiet_word() {

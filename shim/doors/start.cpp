@@ -11,6 +11,7 @@
 #include "shim/loader/identity.h"
 #include "shim/loader/loaded_objects.h"
 #include "shim/loader/loader_lock.h"
+#include "shim/loader/native_walk.h"
 #include "shim/log/log_output.h"
 #include "shim/log/report.h"
 #include "shim/system/libc.h"
@@ -89,14 +90,13 @@ Mode decide_mode(Identity& identity) {
 
 void begin_watching(const Identity& identity) {
     find_object_finder();
-    const WalkFunction walk = past_wrappers("dl_iterate_phdr", real_allocator.dl_iterate_phdr);
     const char* failure = nullptr;
     if (watches_load_lock(mode())) {
         find_cxx_runtime();
         ask_open_questions(identify(identity.evidence));
-        failure = calibrate(walk, Wanted::both_locks);
+        failure = calibrate(native_walk, Wanted::both_locks);
     } else {
-        failure = calibrate(walk, Wanted::write_lock);
+        failure = calibrate(native_walk, Wanted::write_lock);
     }
     if (failure != nullptr) report::calibration_failed(failure);
     watch_forks();

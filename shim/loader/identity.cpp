@@ -7,10 +7,10 @@
 
 #include "shim/allocator/real_allocator.h"
 #include "shim/loader/inner_code.h"
+#include "shim/loader/native_walk.h"
 #include "shim/loader/thread_state.h"
 #include "shim/system/definitions.h"
 #include "shim/system/libc.h"
-#include "shim/system/libc_functions.h"
 #include "shim/system/text.h"
 
 namespace unknot {
@@ -216,7 +216,7 @@ Identity identify_process(Mode asked) {
     seen.unwind_backtrace_is_libunwind =
         backtrace.object != nullptr && starts_with(file_name(*backtrace.object), "libunwind");
     Walk walk{.malloc = malloc.address, .is_program = identity.position == Position::behind_program};
-    past_wrappers("dl_iterate_phdr", real_allocator.dl_iterate_phdr)(look_at, &walk);
+    native_walk(look_at, &walk);
     if (walk.allocator.about.dlpi_phdr != nullptr) describe_unwinding(*allocator, walk.allocator, seen);
     return identity;
 }

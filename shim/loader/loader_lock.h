@@ -21,7 +21,8 @@ struct dl_phdr_info;
 
 namespace [[gnu::visibility("hidden")]] unknot {
 
-struct LoaderLocks {
+// Read by every slow call, written at start.
+struct alignas(cache_line) LoaderLocks {
     Probe probe = Probe::none;
     const int* load_owner = &nobody;   // of _dl_load_lock; `nobody` where it is not known
     const int* write_owner = &nobody;  // of _dl_load_write_lock, read on slow paths only: every walk writes its line

@@ -10,7 +10,6 @@
 
 namespace [[gnu::visibility("hidden")]] unknot {
 
-// Found at the first call, which takes the load lock: at start.
 int native_walk(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data);
 
 // Does somebody's wrapper stand between the shim and libc?

@@ -8,6 +8,9 @@
 
 namespace unknot {
 
+// Where the linker puts it, in every object its own. (musl declares no such thing.)
+extern "C" [[gnu::visibility("hidden")]] const ElfW(Dyn) own_dynamic_section[] asm("_DYNAMIC");
+
 namespace {
 
 Definition search_from(const link_map* object, const char* name) {
@@ -32,7 +35,7 @@ const link_map* libc_object() {
 
 const link_map* own_object() {
     for (const link_map* object = first_loaded(); object != nullptr; object = object->l_next) {
-        if (object->l_ld == _DYNAMIC) return object;
+        if (object->l_ld == own_dynamic_section) return object;
     }
     return nullptr;
 }

@@ -130,6 +130,25 @@ TEST(StartBefore, a_plug_in_that_is_bound_to_libc_directly_may_free_what_libc_al
     }
 }
 
+// It hands on what it gets, to a shim that comes second: no call may go round in circles.
+TEST(StartBefore, an_interposer_before_the_shim_works_and_is_named) {
+    for (const Allocator& allocator : allocators) {
+        if (process::is_missing(allocator.soname)) continue;
+        for (const std::string& before : {built("libunknot_null.so"), std::string("libmemusage.so")}) {
+            if (!has_library(before.c_str())) continue;
+            for (const char* mode : modes) {
+                const process::Result result = run_in(
+                    mode,
+                    {.variables = {{"MEMUSAGE_OUTPUT", "/dev/null"}}, .program = {"few_blocks"}, .before = before},
+                    allocator);
+                EXPECT_TRUE(result.succeeded()) << before << " " << allocator.name << " " << story(result);
+                EXPECT_EQ(result.err.find("wrong order: lib") != std::string::npos, mode != std::string("off"))
+                    << result.err;
+            }
+        }
+    }
+}
+
 // glibc's checking malloc, its hooks and its trace, which live in a library of their own from 2.34 on.
 class CheckingMalloc : public ::testing::TestWithParam<bool> {
   protected:

@@ -79,10 +79,10 @@ void alignments() {
     for (std::size_t i = 0; i < std::size(odd_alignments); ++i) {
         const std::size_t odd = odd_alignments[i];
         if (plain_aligned_alloc[i] == Odd::refused) {
-            fails_with(EINVAL, "aligned_alloc", [&] { return std::aligned_alloc(odd, 24); });
+            fails_with(EINVAL, "aligned_alloc", [&] { return std::aligned_alloc(odd, 8); });
         }
         if (plain_aligned_alloc[i] != Odd::accepted) continue;
-        void* const block = std::aligned_alloc(odd, 24);
+        void* const block = std::aligned_alloc(odd, 8);
         expect(block != nullptr, "aligned_alloc", "accepts what the allocator accepts", odd);
         std::free(block);
     }
@@ -114,7 +114,7 @@ Odd try_aligned_alloc(std::size_t odd) {
     const pid_t child = fork();
     if (child == 0) {
         close(STDERR_FILENO);
-        _exit(std::aligned_alloc(odd, 24) == nullptr ? 1 : 0);
+        _exit(std::aligned_alloc(odd, 8) == nullptr ? 1 : 0);
     }
     int status = 0;
     waitpid(child, &status, 0);
