@@ -82,12 +82,12 @@ std::string preloads(const Victim& victim, const Allocator& allocator, const Mod
     return list;
 }
 
-struct Run {
+struct Ran {
     Result result;
     std::string log;  // of the process that was started
 };
 
-Run start(const Victim& victim, const Allocator& allocator, const Mode& mode) {
+Ran start(const Victim& victim, const Allocator& allocator, const Mode& mode) {
     const process::LogFolder log;
     process::Command command{.argv = victim.argv, .environment = victim.environment, .leaves = victim.files};
     if (command.argv[0].find('/') == std::string::npos) command.argv[0] = built(command.argv[0]);
@@ -147,7 +147,7 @@ TEST_P(Differential, run_as_bare) {
     if (process::is_missing(allocator.soname)) GTEST_SKIP() << "this system has no " << allocator.name;
     std::optional<Result> expected;  // of the first mode that came to its end: bare, wherever bare is sure to
     for (const Mode& mode : modes) {
-        const Run run = start(victim, allocator, mode);
+        const Ran run = start(victim, allocator, mode);
         std::cout << victim.name << " on " << allocator.name << ", " << mode.name << ": " << describe(run.result) << ", "
                   << run.result.peak_kb << " kB" << std::endl;
         if (ended_as_it_should(victim, run.result)) {
