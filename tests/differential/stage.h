@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <string_view>
 
@@ -39,17 +40,20 @@ class Bystander {
     }
 
   private:
-    static constexpr int most_ahead = 2000;  // rounds since the scenario's last step
-
     template <class Work>
     void keep_up(Work work) {
-        long last = -1;
-        for (int ahead = 0; !over_; ++rounds_) {
+        using Clock = std::chrono::steady_clock;
+        constexpr std::chrono::milliseconds most_ahead(20);
+        Clock::time_point at = Clock::now();
+        for (long last = -1; !over_; ++rounds_) {
             work();
             const long now = steps();
-            ahead = now == last ? ahead + 1 : 0;
-            last = now;
-            if (ahead > most_ahead) usleep(2000);
+            if (now != last) {
+                last = now;
+                at = Clock::now();
+            } else if (Clock::now() - at > most_ahead) {
+                usleep(20'000);
+            }
         }
     }
 
@@ -93,6 +97,7 @@ inline void work(std::string_view what) {
     if (what == "walk_allocating") return allocate_in_a_walk();
     if (what == "allocate") return allocate_and_free(400), allocate_and_free(300'000);
     if (what == "load") return load_and_unload();
+    if (what == "load_again") return load_and_unload("libc.so.6");  // which stays
     if (what == "load_failing") return load_and_unload("/no/such/library.so");
     if (what == "look_up") return (void)expect(dlsym(RTLD_DEFAULT, "printf") != nullptr, "printf is found");
     if (what == "address") {

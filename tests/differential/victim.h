@@ -30,9 +30,9 @@ using Variables = std::vector<std::pair<std::string, std::string>>;
 
 struct Victim {
     const char* name;
-    std::vector<std::string> argv;        // argv[0]: a file of victims/; with a slash: a program of the system
-    std::vector<std::string> before = {}; // preloaded before the shim: files of preloads/, or sonames
-    std::vector<std::string> behind = {}; // between the shim and the allocator
+    std::vector<std::string> argv;         // argv[0]: a file of victims/; with a slash: a program of the system
+    std::vector<std::string> before = {};  // preloaded before the shim: files of preloads/, or sonames
+    std::vector<std::string> behind = {};  // between the shim and the allocator
     Variables environment = {};
     int status = 0;  // how it ends: its exit status, or minus the signal
     Output output = Output::same;
@@ -40,9 +40,11 @@ struct Victim {
     bool memory = true;           // at most as much resident memory as bare, plus `memory_allowance_kb`
     bool vendor_doors = false;    // calls functions of the allocator's own: the shim's object for them is preloaded too
     std::vector<Except> leaves_out = {};  // allocators under which the row makes no sense
-    std::vector<Except> may_break = {};   // where it breaks without the shim: then each mode runs, or breaks as bare does
-    bool cured = false;                   // and there, the shim mends it where it protects
-    bool likely = false;                  // one of the quick subset
+    std::vector<Except> may_break =
+        {};                             // where it breaks without the shim: then each mode runs, or breaks as bare does
+    bool cured = false;                 // and there, the shim mends it where it protects
+    const char* null_breaks = nullptr;  // why it does not run behind the null interposer
+    bool likely = false;                // one of the quick subset
     std::vector<std::string> files = {};  // that it leaves behind; %p is its process id
 };
 

@@ -7,7 +7,9 @@
 
 namespace operations {
 
-void start_signals();
+// `samples`: the handler takes a backtrace of what it has interrupted, the loader and the shim included, as sampling
+// profilers do.
+void start_signals(bool samples);
 std::uint64_t signals_handled();
 
 // Gives a signal some time. To be called inside a walk, between two operations: what the handler allocates meanwhile

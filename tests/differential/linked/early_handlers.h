@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fork handlers that take a lock of their own before, and give it back after; or that do something else.
+// Fork handlers that take a lock of their own before, and give it back after; or that do something else. Reached
+// through linked/stands_between.c.
 #pragma once
 
 #include <pthread.h>
 
-pthread_mutex_t* lock_of_early_handlers();
-void early_handlers_do(void (*work)());
+extern "C" pthread_mutex_t* early_lock_passed_on();
+extern "C" void early_work_passed_on(void (*work)());

@@ -29,10 +29,10 @@ __attribute__((unused)) static void walk_guarded(void) {
 }
 
 // `real` of the function that encloses it, found on its first call. Two threads may both look: they find the same.
-#define NEXT(real, name)                         \
-    if (!(real)) {                               \
-        const int was_inside = inside;           \
-        inside = 1;                              \
+#define NEXT(real, name)                           \
+    if (!(real)) {                                 \
+        const int was_inside = inside;             \
+        inside = 1;                                \
         *(void**)&(real) = dlsym(RTLD_NEXT, name); \
-        inside = was_inside;                     \
+        inside = was_inside;                       \
     }

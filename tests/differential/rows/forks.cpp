@@ -14,7 +14,8 @@ const std::vector<Except> takes_locks_before_fork = {
     {"jemalloc", "its fork handlers take its locks first"},
     {"jemalloc_prof", "its fork handlers take its locks first"},
 };
-// libc gives a child its load lock and its TLS lock anew, not its write lock, whose owner may have stayed in the parent.
+// libc gives a child its load lock and its TLS lock anew, not its write lock, whose owner may have stayed in the
+// parent.
 const std::vector<Except> write_lock_stays = {{"", "the write lock's owner stays in the parent"}};
 // Nor does it undo an edit of the list of loaded objects.
 const std::vector<Except> half_an_edit = {{"", "the child has half an edited list", Breaks::fails}};
@@ -27,10 +28,14 @@ std::vector<Victim> fork_rows() {
         {.name = "fork_stdio_look_up", .argv = {"fork_stdio", "look_up"}},
         {.name = "fork_stdio_address", .argv = {"fork_stdio", "address"}},
         {.name = "fork_stdio_throw", .argv = {"fork_stdio", "throw"}, .may_break = takes_locks_before_fork},
-        {.name = "fork_stdio_load",
-         .argv = {"fork_stdio", "load"},
+        // Nothing is unloaded: that needs the lock of libc's list of handlers, which fork owns.
+        {.name = "fork_stdio_load_again",
+         .argv = {"fork_stdio", "load_again"},
          .may_break = takes_locks_before_fork,
          .likely = true},
+        {.name = "fork_stdio_load_failing",
+         .argv = {"fork_stdio", "load_failing"},
+         .may_break = takes_locks_before_fork},
         {.name = "fork_stdio_walk_allocating",
          .argv = {"fork_stdio", "walk_allocating"},
          .may_break = takes_locks_before_fork},

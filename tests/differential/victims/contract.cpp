@@ -22,10 +22,10 @@ void tell(const char* what, void* block, int code, std::size_t alignment = 16) {
     std::free(block);
 }
 
-#define TELL(call)                 \
-    do {                           \
-        errno = 0;                 \
-        void* block_ = (call);     \
+#define TELL(call)                  \
+    do {                            \
+        errno = 0;                  \
+        void* block_ = (call);      \
         tell(#call, block_, errno); \
     } while (false)
 
@@ -61,9 +61,12 @@ void tell_all() {
     TELL(reallocarray(nullptr, number(SIZE_MAX), number(2)));
     TELL(valloc(number(0)));
     TELL(valloc(number(100)));
-    TELL(::operator new(number(SIZE_MAX), std::nothrow));
-    TELL(::operator new(number(0), std::nothrow));
-    TELL(::operator new[](number(8), std::align_val_t{64}, std::nothrow));
+    // Of errno operator new says nothing.
+    tell("new of too much", ::operator new(number(SIZE_MAX), std::nothrow), 0);
+    tell("new of nothing", ::operator new(number(0), std::nothrow), 0);
+    void* aligned = ::operator new[](number(8), std::align_val_t{64}, std::nothrow);
+    std::printf("aligned new %s\n", aligned != nullptr ? "block" : "NULL");
+    ::operator delete[](aligned, std::align_val_t{64}, std::nothrow);
     for (const std::size_t alignment :
          {std::size_t{0}, std::size_t{1}, std::size_t{3}, std::size_t{8}, std::size_t{24}, std::size_t{64},
           std::size_t{4096}, std::size_t{1} << 16, std::size_t{1} << 40, std::size_t{1} << 63, SIZE_MAX}) {

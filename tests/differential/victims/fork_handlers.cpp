@@ -21,7 +21,7 @@ void do_it() {
 }
 
 void fork_often() {
-    for (int i = 0; i < 200; ++i) {
+    for (int i = 0; i < 120; ++i) {
         const pid_t child = fork();
         if (child == 0) _exit(0);
         stage::expect_to_end_well(child);
@@ -38,18 +38,18 @@ int main(int, char** argv) {
     const bool late = when != "early";
     const bool early = when != "late";
     if (argv[2] == std::string_view("work")) {
-        early_handlers_do([] {});
+        early_work_passed_on([] {});
         if (late) pthread_atfork(do_it, do_it, do_it);
-        if (early) early_handlers_do(do_it);
+        if (early) early_work_passed_on(do_it);
         const stage::Bystander walks([] { stage::work("walk"); });
         fork_often();
     } else {
         pthread_atfork(take, give, give);
         const stage::Bystander works([=] {
             if (late) take();
-            if (early) pthread_mutex_lock(lock_of_early_handlers());
+            if (early) pthread_mutex_lock(early_lock_passed_on());
             stage::work(handlers_work);
-            if (early) pthread_mutex_unlock(lock_of_early_handlers());
+            if (early) pthread_mutex_unlock(early_lock_passed_on());
             if (late) give();
         });
         fork_often();

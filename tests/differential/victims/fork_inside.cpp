@@ -25,7 +25,8 @@ bool fork_here() {
 }
 
 [[noreturn]] void use_it_all() {
-    for (const char* what : {"walk", "walk_allocating", "allocate", "load", "load_failing", "look_up", "throw", "walk"}) {
+    for (const char* what :
+         {"walk", "walk_allocating", "allocate", "load", "load_failing", "look_up", "throw", "walk"}) {
         stage::work(what);
     }
     _exit(0);

@@ -24,7 +24,7 @@ int main(int, char** argv) {
             std::fputc('x', file);
             std::fflush(nullptr);
         });
-        for (int i = 0; i < 250; ++i) {
+        for (int i = 0; i < 150; ++i) {
             const pid_t child = fork();
             if (child == 0) _exit(0);
             stage::expect_to_end_well(child);

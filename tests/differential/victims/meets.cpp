@@ -14,18 +14,24 @@
 namespace {
 
 // What threads, an allocator and an unwinder need, and no more; anything else kills.
-constexpr unsigned allowed[] = {SYS_futex,        SYS_mmap,           SYS_munmap,
-                                SYS_mprotect,     SYS_madvise,        SYS_mremap,
-                                SYS_brk,          SYS_exit,           SYS_exit_group,
-                                SYS_write,        SYS_rt_sigprocmask, SYS_rt_sigreturn,
-                                SYS_sched_yield,  SYS_nanosleep,      SYS_clock_nanosleep,
-                                SYS_clone3,       SYS_clone,          SYS_set_robust_list,
-                                SYS_rseq,         SYS_mincore,        SYS_restart_syscall,
-                                SYS_clock_gettime, SYS_gettid,        SYS_getpid,
-                                SYS_newfstatat,   SYS_msync,          SYS_close};
+constexpr unsigned allowed[] = {SYS_futex,         SYS_mmap,           SYS_munmap,
+                                SYS_mprotect,      SYS_madvise,        SYS_mremap,
+                                SYS_brk,           SYS_exit,           SYS_exit_group,
+                                SYS_write,         SYS_rt_sigprocmask, SYS_rt_sigreturn,
+                                SYS_sched_yield,   SYS_nanosleep,      SYS_clock_nanosleep,
+                                SYS_clone3,        SYS_clone,          SYS_set_robust_list,
+                                SYS_rseq,          SYS_mincore,        SYS_restart_syscall,
+                                SYS_clock_gettime, SYS_gettid,         SYS_getpid,
+                                SYS_rt_sigaction,  SYS_msync,          SYS_close};
 // As in systemd's @ipc, of what somebody might think harmless.
-constexpr unsigned inter_process[] = {SYS_process_vm_readv, SYS_process_vm_writev, SYS_pipe2, SYS_memfd_create,
-                                      SYS_shmget, SYS_msgget, SYS_semget, SYS_pipe};
+constexpr unsigned inter_process[] = {SYS_process_vm_readv,
+                                      SYS_process_vm_writev,
+                                      SYS_pipe2,
+                                      SYS_memfd_create,
+                                      SYS_shmget,
+                                      SYS_msgget,
+                                      SYS_semget,
+                                      SYS_pipe};
 
 template <std::size_t Count>
 void filter(const unsigned (&calls)[Count], unsigned when_listed, unsigned otherwise) {
@@ -36,8 +42,9 @@ void filter(const unsigned (&calls)[Count], unsigned when_listed, unsigned other
     program[Count + 1] = BPF_STMT(BPF_RET | BPF_K, otherwise);
     program[Count + 2] = BPF_STMT(BPF_RET | BPF_K, when_listed);
     const sock_fprog whole{Count + 3, program};
-    stage::expect(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &whole) == 0,
-                  "the filter is set");
+    stage::expect(
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &whole) == 0,
+        "the filter is set");
 }
 
 }  // namespace
@@ -56,6 +63,6 @@ int main(int, char** argv) {
             ++stage::steps();
         }
     }
-    dprintf(STDOUT_FILENO, "met\n");
-    _exit(0);
+    constexpr char said[] = "met\n";  // by the one system call that is allowed for it
+    _exit(write(STDOUT_FILENO, said, sizeof said - 1) > 0 ? 0 : 1);
 }

@@ -165,9 +165,9 @@ void beside_walks() {
 
 void run_the_program() {
     constexpr std::pair<const char*, void (*)()> shapes[] = {
-        {"pairs", pairs},   {"lru", lru},     {"keep", keep},     {"consumer", consumer}, {"producer", producer},
-        {"resize", resize}, {"large", large}, {"news", news},     {"zeroed", zeroed},     {"threads", threads},
-        {"replace", replace}, {"beside_walks", beside_walks}};
+        {"pairs", pairs},       {"lru", lru},         {"keep", keep},       {"consumer", consumer},
+        {"producer", producer}, {"resize", resize},   {"large", large},     {"news", news},
+        {"zeroed", zeroed},     {"threads", threads}, {"replace", replace}, {"beside_walks", beside_walks}};
     for (const auto& [name, run] : shapes) {
         if (name == std::string_view(shape)) return run();
     }
