@@ -3,7 +3,9 @@
 
 #include <dlfcn.h>
 #include <execinfo.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -56,6 +58,21 @@ void start_signals(bool samples) {
     sigaction(SIGALRM, &action, nullptr);
     const itimerval often{{0, 1000}, {0, 1000}};
     setitimer(ITIMER_REAL, &often, nullptr);
+}
+
+Sampled::Sampled() {
+    if (unwind == nullptr) return;
+    sigevent event{};
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = SIGALRM;
+    event._sigev_un._tid = static_cast<pid_t>(syscall(SYS_gettid));  // glibc has no other name for it before 2.39
+    const itimerspec often{{0, 200'000}, {0, 200'000}};
+    is_running_ = timer_create(CLOCK_MONOTONIC, &event, &timer_) == 0;
+    if (!is_running_ || timer_settime(timer_, 0, &often, nullptr) != 0) fail("no timer for a thread");
+}
+
+Sampled::~Sampled() {
+    if (is_running_) timer_delete(timer_);
 }
 
 std::uint64_t signals_handled() {

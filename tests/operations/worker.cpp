@@ -60,6 +60,7 @@ Worker::Worker(Slots& slots, std::uint64_t seed, const Settings& settings)
 
 void Worker::run(std::size_t operations) {
     current = this;
+    const Sampled sampled;
     for (std::size_t i = 0; i < operations; ++i) {
         place = {.seed = seed_, .operation = i};
         // Afresh for every operation: how many numbers the one before drew depended on the other threads.
