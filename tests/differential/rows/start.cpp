@@ -38,8 +38,23 @@ Victim debugged(const char* name, const char* program, bool in_front, int status
 }
 
 Victim audited(const char* name, std::vector<std::string> argv) {
-    return {.name = name, .argv = std::move(argv), .environment = {{"LD_AUDIT", built("audits.so")}}};
+    return {.name = name,
+            .argv = std::move(argv),
+            .environment = {{"LD_AUDIT", built("audits.so")}},
+            .leaves_out = {{"jemalloc", "an audited process has no room for its thread-local storage"},
+                           {"jemalloc_prof", "an audited process has no room for its thread-local storage"}}};
 }
+
+Victim leaving_out(std::vector<const char*> allocators, const char* why, Victim victim) {
+    for (const char* allocator : allocators) victim.leaves_out.push_back({allocator, why});
+    return victim;
+}
+constexpr const char* locks_a_mutex = "it allocates where it takes a mutex of its own";
+constexpr const char* makes_a_key = "it makes a key in its first allocation";
+constexpr const char* maps_under_lock = "it maps memory under its own lock";
+const std::vector<const char*> jemallocs = {"jemalloc", "jemalloc_prof"};
+const std::vector<const char*> all_that_map_under_a_lock = {"tcmalloc", "tcmalloc_minimal", "jemalloc", "jemalloc_prof",
+                                                            "mimalloc"};
 
 constexpr const char* looks_up_in_malloc = "its first malloc looks up the next, and that allocates";
 
@@ -50,10 +65,14 @@ const std::vector<Except> two_locks_meet = {{"tcmalloc", "it unwinds under its l
 
 std::vector<Victim> start_rows() {
     return {
-        before("true_behind_allocating_locks", "allocates_in_locks", "/bin/true"),
-        behind("true_before_allocating_locks", "allocates_in_locks", "/bin/true"),
-        likely(before("starts_behind_allocating_locks", "allocates_in_locks", "starts")),
-        likely(behind("starts_before_allocating_locks", "allocates_in_locks", "starts")),
+        leaving_out(jemallocs, locks_a_mutex,
+                    before("true_behind_allocating_locks", "allocates_in_locks", "/bin/true")),
+        leaving_out(jemallocs, locks_a_mutex,
+                    behind("true_before_allocating_locks", "allocates_in_locks", "/bin/true")),
+        likely(leaving_out(jemallocs, locks_a_mutex,
+                           before("starts_behind_allocating_locks", "allocates_in_locks", "starts"))),
+        likely(leaving_out(jemallocs, locks_a_mutex,
+                           behind("starts_before_allocating_locks", "allocates_in_locks", "starts"))),
         before("starts_behind_walking_locks", "walks_in_locks", "starts"),
         behind("starts_before_walking_locks", "walks_in_locks", "starts"),
         without_null(before("starts_behind_allocating_dlsym", "allocates_in_dlsym", "starts"), looks_up_in_malloc),
@@ -64,10 +83,14 @@ std::vector<Victim> start_rows() {
         before("starts_behind_static_walks", "walks_through_a_static", "starts"),
         likely(behind("starts_before_static_walks", "walks_through_a_static", "starts")),
         behind("sees_objects_before_static_walks", "walks_through_a_static", "sees_objects"),
-        before("starts_behind_allocating_mmap", "allocates_in_mmap", "starts"),
-        behind("starts_before_allocating_mmap", "allocates_in_mmap", "starts"),
-        before("starts_behind_allocating_threads", "allocates_in_threads", "starts"),
-        behind("starts_before_allocating_threads", "allocates_in_threads", "starts"),
+        leaving_out(all_that_map_under_a_lock, maps_under_lock,
+                    before("starts_behind_allocating_mmap", "allocates_in_mmap", "starts")),
+        leaving_out(all_that_map_under_a_lock, maps_under_lock,
+                    behind("starts_before_allocating_mmap", "allocates_in_mmap", "starts")),
+        leaving_out(jemallocs, makes_a_key,
+                    before("starts_behind_allocating_threads", "allocates_in_threads", "starts")),
+        leaving_out(jemallocs, makes_a_key,
+                    behind("starts_before_allocating_threads", "allocates_in_threads", "starts")),
 
         glibc_alone({.name = "true_before_efence",
                      .argv = {"/bin/true"},

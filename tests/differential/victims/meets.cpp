@@ -53,6 +53,10 @@ int main(int, char** argv) {
     stage::steps() = 0;
     const std::string_view how = argv[1];
     const bool allocates_in_walks = how != "without_ipc";
+    // What allocator and unwinder ask for once, they ask for before the sandbox is closed.
+    growth::Heap early(2);
+    early.grow();
+    std::thread([&early] { early.grow(); }).join();
     if (how == "allow_list") filter(allowed, SECCOMP_RET_ALLOW, SECCOMP_RET_KILL_PROCESS);
     if (how == "without_ipc") filter(inter_process, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_ALLOW);
     {

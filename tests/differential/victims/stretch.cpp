@@ -153,7 +153,6 @@ void threads() {
 // Other threads meet in the loader and in the allocator meanwhile, long after any budget is used up.
 void beside_walks() {
     consumer();
-    const scene::Growth grows;
     const stage::Bystander looks_up([] { stage::work("walk_allocating"); });
     growth::Heap heap(600);
     for (int i = 0; i < 600; ++i) {

@@ -31,7 +31,8 @@ void soil(std::size_t size) {
 
 int main(int, char** argv) {
     const std::string_view how = argv[1];
-    if (how != "calloc") resize_zeroing(how, nullptr, 1);  // looked up, before any walk
+    // Looked up before any walk.
+    if (how != "calloc") std::free(resize_zeroing(how, std::calloc(1, 1), 2));
     static int bad;
     stage::inside_walk([how] {
         for (std::size_t size = 1; size < 3000; size += 1 + size / 3) {
