@@ -116,7 +116,12 @@ std::vector<Victim> start_rows() {
         glibc_alone({.name = "deep_plugins", .argv = {"deep_plugins"}, .likely = true},
                     "a deeply bound plug-in frees with libc what it has from them, without the shim"),
 
-        {.name = "early_walks", .argv = {"early_walks"}, .may_break = two_locks_meet, .cured = true, .likely = true},
+        {.name = "early_walks",
+         .argv = {"early_walks"},
+         .memory = false,
+         .may_break = two_locks_meet,
+         .cured = true,
+         .likely = true},
         {.name = "late_exit", .argv = {"late_exit"}},
         glibc_alone({.name = "leak_free", .argv = {"leak_free"}, .null_breaks = looks_up_in_malloc, .likely = true},
                     "it would take the sanitizer's place"),
