@@ -42,6 +42,7 @@ std::vector<Victim> memory_rows() {
         shape("walk_aligned"),
         shape("walk_free_in_walks"),
         likely(shape("walk_key_destructors")),
+        {.name = "dump_size", .argv = {"dump_size"}, .likely = true},
         {.name = "mimalloc_heap_destroy",
          .argv = {"mimalloc_heaps", "destroy"},
          .vendor_doors = true,

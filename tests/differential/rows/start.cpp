@@ -122,6 +122,7 @@ std::vector<Victim> start_rows() {
          .may_break = two_locks_meet,
          .cured = true,
          .likely = true},
+        {.name = "other_space", .argv = {"other_space"}},
         {.name = "late_exit", .argv = {"late_exit"}},
         glibc_alone({.name = "leak_free", .argv = {"leak_free"}, .null_breaks = looks_up_in_malloc, .likely = true},
                     "it would take the sanitizer's place"),

@@ -14,15 +14,12 @@
 namespace {
 
 // What threads, an allocator and an unwinder need, and no more; anything else kills.
-constexpr unsigned allowed[] = {SYS_futex,         SYS_mmap,           SYS_munmap,
-                                SYS_mprotect,      SYS_madvise,        SYS_mremap,
-                                SYS_brk,           SYS_exit,           SYS_exit_group,
-                                SYS_write,         SYS_rt_sigprocmask, SYS_rt_sigreturn,
-                                SYS_sched_yield,   SYS_nanosleep,      SYS_clock_nanosleep,
-                                SYS_clone3,        SYS_clone,          SYS_set_robust_list,
-                                SYS_rseq,          SYS_mincore,        SYS_restart_syscall,
-                                SYS_clock_gettime, SYS_gettid,         SYS_getpid,
-                                SYS_rt_sigaction,  SYS_msync,          SYS_close};
+constexpr unsigned allowed[] = {
+    SYS_futex,        SYS_mmap,      SYS_munmap,          SYS_mprotect,      SYS_madvise,        SYS_mremap,
+    SYS_brk,          SYS_exit,      SYS_exit_group,      SYS_write,         SYS_rt_sigprocmask, SYS_rt_sigreturn,
+    SYS_sched_yield,  SYS_nanosleep, SYS_clock_nanosleep, SYS_clone3,        SYS_clone,          SYS_set_robust_list,
+    SYS_rseq,         SYS_mincore,   SYS_restart_syscall, SYS_clock_gettime, SYS_gettid,         SYS_getpid,
+    SYS_rt_sigaction, SYS_msync,     SYS_close,           SYS_read};
 // As in systemd's @ipc, of what somebody might think harmless.
 constexpr unsigned inter_process[] = {SYS_process_vm_readv,
                                       SYS_process_vm_writev,
