@@ -81,6 +81,10 @@ std::vector<Victim> signal_rows() {
          .cured = true,
          .files = {"/tmp/unknot_differential_profile_2"}},
         {.name = "callback_jumps_out", .argv = {"jumps_out", "callback"}, .likely = true},
+        {.name = "constructor_jumps_out", .argv = {"jumps_out", "constructor"}},
+        {.name = "thread_ends_in_walk", .argv = {"jumps_out", "thread"}},
+        {.name = "handler_forks_in_load", .argv = {"sampled", "fork", "load", "100"}},
+        {.name = "handler_forks_in_walk", .argv = {"sampled", "fork", "walk_allocating", "100"}},
         {.name = "handler_jumps_out", .argv = {"jumps_out", "handler"}},
         {.name = "handler_leaves_its_stack", .argv = {"handler_stack"}},
     };

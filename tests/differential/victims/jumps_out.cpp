@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A handler, or the callback itself, jumps out of a walk: libc's lock stays owned by this thread for ever, which does
-// not keep it from walking, loading and allocating like before.
-//   jumps_out callback|handler
+// Leaves a walk, or dlopen, by another way than its end: by a jump from the callback, from a handler or from a
+// constructor, or with the end of the thread. libc's lock may stay owned by
+// that thread for ever, which does not keep it from walking, loading and allocating like before.
+//   jumps_out callback|handler|constructor|thread
 #include <csetjmp>
 #include <csignal>
 
@@ -11,18 +12,41 @@ namespace {
 
 sigjmp_buf landing;
 
+bool constructor_jumps;
+
 void jump(int) {
     siglongjmp(landing, 1);
 }
 
+void leave(std::string_view from) {
+    if (from == "handler") return stage::inside_walk([] { std::raise(SIGUSR1); });
+    if (from == "callback") return stage::inside_walk([] { jump(0); });
+    if (from == "thread") {
+        return std::thread([] {
+                   stage::inside_walk([] {
+                       stage::allocate_and_free(3000);
+                       pthread_exit(nullptr);
+                   });
+               })
+            .join();
+    }
+    constructor_jumps = true;
+    dlopen("calls_back.so", RTLD_NOW);
+}
+
 }  // namespace
+
+// libraries/calls_back.c
+extern "C" void when_loaded() {
+    if (constructor_jumps) jump(0);
+}
+extern "C" void when_unloaded() {}
 
 int main(int, char** argv) {
     stage::warm_up();
     std::signal(SIGUSR1, jump);
-    const bool from_handler = argv[1] == std::string_view("handler");
     for (int i = 0; i < 3; ++i) {
-        if (sigsetjmp(landing, 1) == 0) stage::inside_walk([=] { from_handler ? (void)std::raise(SIGUSR1) : jump(0); });
+        if (sigsetjmp(landing, 1) == 0) leave(argv[1]);
     }
     static char* ring[64];
     for (unsigned i = 0; i < 200'000; ++i) {

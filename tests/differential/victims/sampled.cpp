@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sampling profiler: a signal handler unwinds the thread that it has interrupted, at any instruction of what that
 // thread does. Another thread sends the next signal as soon as the last one was handled.
-//   sampled libgcc|libunwind|walk|address WORK SAMPLES     WORK as in stage.h, or fork, thread, constructor
+//   sampled libgcc|libunwind|walk|address|fork WORK SAMPLES     WORK as in stage.h, or fork, thread, constructor
 #include <csignal>
 
 #include "tests/differential/stage.h"
@@ -11,6 +11,7 @@ namespace {
 int (*unwind)(void**, int) = backtrace;
 bool walks;
 bool looks_up;
+bool forks;
 std::atomic<long> samples;
 
 void sample(int) {
@@ -24,6 +25,10 @@ void sample(int) {
                 return *static_cast<int*>(data) += info->dlpi_name[0] != '\0' && info->dlpi_phdr[0].p_type != 77, 0;
             },
             &objects);
+    } else if (forks) {
+        const pid_t child = _Fork();  // the one that a handler may call
+        if (child == 0) _exit(0);
+        stage::expect_to_end_well(child);
     } else if (looks_up) {
         Dl_info info;
         dladdr(reinterpret_cast<void*>(&sample), &info);
@@ -64,6 +69,7 @@ int main(int, char** argv) {
     const std::string_view how = argv[1];
     walks = how == "walk";
     looks_up = how == "address";
+    forks = how == "fork";
     if (how == "libunwind") {
         void* library = dlopen("libunwind.so.8", RTLD_NOW);
         stage::expect(library != nullptr, "libunwind is there");
