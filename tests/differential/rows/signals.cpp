@@ -15,13 +15,6 @@ Victim sampled(const char* name, const char* by, const char* while_it, const cha
         .name = name, .argv = {"sampled", by, while_it, samples}, .may_break = between_owner_and_lock, .cured = true};
 }
 
-// A callback that reads every object reads, bare, the one that dlclose has unmapped and not yet unlinked.
-Victim reading(const char* name, const char* while_it) {
-    Victim victim = sampled(name, "walk", while_it);
-    victim.may_break = {{"", "dlclose unmaps before it unlinks", Breaks::fails}};
-    return victim;
-}
-
 Victim likely(Victim victim) {
     victim.likely = true;
     return victim;
@@ -50,9 +43,13 @@ std::vector<Victim> signal_rows() {
         sampled("libunwind_samples_thread", "libunwind", "thread"),
         sampled("libunwind_samples_walk", "libunwind", "walk_allocating"),
         sampled("libunwind_samples_constructor", "libunwind", "constructor"),
-        likely(reading("handler_walks_in_load", "load")),
-        reading("handler_walks_in_failing_load", "load_failing"),
-        reading("handler_walks_in_constructor", "constructor"),
+        likely(sampled("handler_walks_in_load", "walk", "load")),
+        {.name = "handler_reads_headers_in_load",
+         .argv = {"sampled", "headers", "load", "1000"},
+         .may_break = {{"", "dlclose unmaps before it unlinks", Breaks::fails}},
+         .cured = true},
+        sampled("handler_walks_in_failing_load", "walk", "load_failing"),
+        sampled("handler_walks_in_constructor", "walk", "constructor"),
         sampled("handler_walks_in_throw", "walk", "throw"),
         {.name = "handler_looks_up_in_walk",
          .argv = {"sampled", "address", "walk_allocating", "1000"},

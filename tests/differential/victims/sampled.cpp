@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sampling profiler: a signal handler unwinds the thread that it has interrupted, at any instruction of what that
 // thread does. Another thread sends the next signal as soon as the last one was handled.
-//   sampled libgcc|libunwind|walk|address|fork WORK SAMPLES     WORK as in stage.h, or fork, thread, constructor
+//   sampled libgcc|libunwind|walk|headers|address|fork WORK SAMPLES     WORK as in stage.h, or fork, thread,
+//   constructor
 #include <csignal>
 
 #include "tests/differential/stage.h"
@@ -10,6 +11,7 @@ namespace {
 
 int (*unwind)(void**, int) = backtrace;
 bool walks;
+bool reads_headers;
 bool looks_up;
 bool forks;
 std::atomic<long> samples;
@@ -21,8 +23,10 @@ void sample(int) {
         int objects = 0;
         dl_iterate_phdr(
             [](dl_phdr_info* info, std::size_t, void* data) {
-                // A profiler reads the names and the headers.
-                return *static_cast<int*>(data) += info->dlpi_name[0] != '\0' && info->dlpi_phdr[0].p_type != 77, 0;
+                // Where dlclose has unmapped an object and not unlinked it yet, its name is there and its headers are
+                // not.
+                const bool first_is_null = reads_headers && info->dlpi_phdr[0].p_type == PT_NULL;
+                return *static_cast<int*>(data) += info->dlpi_name[0] != '\0' && !first_is_null, 0;
             },
             &objects);
     } else if (forks) {
@@ -67,7 +71,8 @@ extern "C" void when_unloaded() {
 int main(int, char** argv) {
     stage::warm_up();
     const std::string_view how = argv[1];
-    walks = how == "walk";
+    reads_headers = how == "headers";
+    walks = how == "walk" || reads_headers;
     looks_up = how == "address";
     forks = how == "fork";
     if (how == "libunwind") {
