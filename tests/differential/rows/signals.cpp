@@ -15,6 +15,14 @@ Victim sampled(const char* name, const char* by, const char* while_it, const cha
         .name = name, .argv = {"sampled", by, while_it, samples}, .may_break = between_owner_and_lock, .cured = true};
 }
 
+// libunwind's lock and the loader's, in both orders.
+Victim sampled_threads(const char* name, const char* while_they) {
+    return {.name = name,
+            .argv = {"sampled_threads", while_they, "2000"},
+            .may_break = {{"", "a handler wants libunwind's lock while its thread has the loader's"}},
+            .cured = true};
+}
+
 Victim likely(Victim victim) {
     victim.likely = true;
     return victim;
@@ -51,6 +59,10 @@ std::vector<Victim> signal_rows() {
         sampled("handler_walks_in_failing_load", "walk", "load_failing"),
         sampled("handler_walks_in_constructor", "walk", "constructor"),
         sampled("handler_walks_in_throw", "walk", "throw"),
+        sampled_threads("threads_sampled_in_walks", "walk"),
+        likely(sampled_threads("threads_sampled_in_allocating_walks", "walk_allocating")),
+        sampled_threads("threads_sampled_in_loads", "load"),
+        sampled_threads("threads_sampled_in_throws", "throw"),
         {.name = "handler_looks_up_in_walk",
          .argv = {"sampled", "address", "walk_allocating", "1000"},
          .may_break = between_owner_and_lock},
