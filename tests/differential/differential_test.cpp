@@ -96,6 +96,13 @@ Ran start(const Victim& victim, const Allocator& allocator, const Mode& mode) {
     const process::LogFolder log;
     process::Command command{.argv = victim.argv, .environment = victim.environment, .leaves = victim.files};
     if (command.argv[0].find('/') == std::string::npos) command.argv[0] = built(command.argv[0]);
+    // Tests run beside each other.
+    const auto of_this_allocator = [&allocator](std::string& text) {
+        if (const std::size_t place = text.find("%a"); place != std::string::npos)
+            text.replace(place, 2, allocator.name);
+    };
+    for (auto& [name, value] : command.environment) of_this_allocator(value);
+    for (std::string& file : command.leaves) of_this_allocator(file);
     const auto give = [&command](const std::string& name, const std::string& value) {
         for (const auto& [given, unused] : command.environment) {
             if (given == name) return;

@@ -45,7 +45,7 @@ struct Victim {
     bool cured = false;                 // and there, the shim mends it where it protects
     const char* null_breaks = nullptr;  // why it does not run behind the null interposer
     bool likely = false;                // one of the quick subset
-    std::vector<std::string> files = {};  // that it leaves behind; %p is its process id
+    std::vector<std::string> files = {};  // that it leaves behind; %a is the allocator's name
 };
 
 inline constexpr long memory_allowance_kb = 16 * 1024;
