@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The B of A/B/C: an interposer that only jumps on. What it costs is the price of standing in the way at all, and the
-// shim's own price is what comes on top. Each function is one indirect jump; a slot finds its target when first used.
+// shim's own price is what comes on top. Each function is one indirect jump; a slot finds its target when first used,
+// and at the latest in a constructor: who looks up later waits for the loader.
 #include <dlfcn.h>
 
 #include <cstddef>
@@ -27,6 +28,9 @@ Function* next(const char* symbol, const char* instead) {
     [[gnu::cold]] static result first_##id parameters {                    \
         next_##id = next<result parameters>(symbol, instead);              \
         return next_##id arguments;                                        \
+    }                                                                      \
+    [[gnu::constructor]] static void find_##id() {                         \
+        next_##id = next<result parameters>(symbol, instead);              \
     }                                                                      \
     [[gnu::visibility("default")]] result hop_##id parameters asm(symbol); \
     result hop_##id parameters {                                           \

@@ -3,6 +3,7 @@
 // forks, signals and a heap that grows. Threads come and go in generations, and a generation ends when all its threads
 // have: two that wait for each other stop everything, and the silence shows it.
 //   operations SEED SECONDS [THREADS] [standard|vendor] [FIRST_GENERATION]
+// UNKNOT_OPERATIONS_WITHOUT leaves out what it names, separated by commas: sampling, locks, stretches, deep.
 #include <dlfcn.h>
 #include <link.h>
 
@@ -12,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -34,6 +36,9 @@ void add(Tally& sum, const Tally& one) {
     sum.throws += one.throws;
     sum.forks += one.forks;
     sum.grown += one.grown;
+    sum.locked += one.locked;
+    sum.stretches += one.stretches;
+    sum.deep += one.deep;
 }
 
 // The first exception that passes through a frame of libc makes libc load libgcc_s, and where that frame is
@@ -87,6 +92,29 @@ bool unwinds() {
            page->allocator != AllocatorKind::tcmalloc_minimal;
 }
 
+// A word of UNKNOT_OPERATIONS_WITHOUT that is none of its four ends the run.
+bool is_with(std::string_view what) {
+    const char* given = std::getenv("UNKNOT_OPERATIONS_WITHOUT");
+    bool with = true;
+    for (std::string_view rest = given != nullptr ? given : ""; !rest.empty();) {
+        const std::string_view word = rest.substr(0, rest.find(','));
+        rest.remove_prefix(word.size() < rest.size() ? word.size() + 1 : rest.size());
+        with = with && word != what;
+        if (word == "sampling" || word == "locks" || word == "stretches" || word == "deep") continue;
+        std::fprintf(
+            stderr,
+            "UNKNOT_OPERATIONS_WITHOUT=%s: there is no %.*s among sampling, locks, stretches, deep; nothing was "
+            "run\n",
+            given, static_cast<int>(word.size()), word.data());
+        std::exit(2);
+    }
+    return with;
+}
+
+bool over_libcs_allocator() {
+    return doors::is_protected() && doors::statistics()->allocator == AllocatorKind::glibc;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -101,9 +129,13 @@ int main(int argc, char** argv) {
     const Settings settings{.vendor = argc > 4 && std::strcmp(argv[4], "vendor") == 0,
                             .signals = doors::is_protected(),
                             .unwinds = unwinds(),
-                            .forks = can_fork()};
+                            .forks = can_fork(),
+                            .locks = is_with("locks"),
+                            .stretches = is_with("stretches"),
+                            .deep = is_with("deep") && over_libcs_allocator()};
     warm_up();
-    if (settings.signals) start_signals();
+    if (settings.locks) register_fork_handlers();
+    if (settings.signals) start_signals(is_with("sampling"));
     const auto until = std::chrono::steady_clock::now() + duration;
     Tally sum;
     for (std::uint64_t generation = first; std::chrono::steady_clock::now() < until; ++generation) {
@@ -111,7 +143,10 @@ int main(int argc, char** argv) {
         std::printf("generation %lu: %lu operations\n", generation, sum.operations);
         std::fflush(stdout);
     }
-    std::printf("operations %lu walks %lu loads %lu exceptions %lu forks %lu signals %lu grown %lu\n", sum.operations,
-                sum.walks, sum.loads, sum.throws, sum.forks, signals_handled(), sum.grown);
+    std::printf(
+        "operations %lu walks %lu loads %lu exceptions %lu forks %lu signals %lu grown %lu locked %lu stretches %lu "
+        "deep %lu\n",
+        sum.operations, sum.walks, sum.loads, sum.throws, sum.forks, signals_handled(), sum.grown, sum.locked,
+        sum.stretches, sum.deep);
     return 0;
 }

@@ -2,6 +2,7 @@
 // The operation fuzzer under every allocator: bare tcmalloc hangs in it, and nothing does behind the shim. A run takes
 // a minute; for an hour each, and for another seed than 1:
 //   UNKNOT_OPERATIONS_SECONDS=3600 UNKNOT_OPERATIONS_SEED=7 ctest --preset release -R Operations --verbose
+// UNKNOT_OPERATIONS_WITHOUT (operations.cpp) reaches the fuzzer too.
 #include <gtest/gtest.h>
 
 #include <charconv>

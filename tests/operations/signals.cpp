@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/operations/signals.h"
 
+#include <dlfcn.h>
+#include <execinfo.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -17,6 +21,7 @@ namespace {
 
 thread_local volatile sig_atomic_t may_allocate_in_handler = 0;
 std::atomic<std::uint64_t> handled = 0;
+int (*unwind)(void**, int) = nullptr;  // nullptr: takes no samples
 
 void handle(int) {
     const int before = errno;
@@ -28,19 +33,46 @@ void handle(int) {
         if (block == nullptr || block[199] != 0x77) fail("realloc in a signal handler lost its contents");
         std::free(block);
     }
+    if (unwind != nullptr) {
+        void* frames[32];
+        unwind(frames, 32);
+    }
     ++handled;
     errno = before;
 }
 
 }  // namespace
 
-void start_signals() {
+void start_signals(bool samples) {
+    if (samples) {
+        // libunwind walks for every frame that it does not remember; libgcc does not from glibc 2.35 on.
+        if (void* library = dlopen("libunwind.so.8", RTLD_NOW))
+            unwind = reinterpret_cast<int (*)(void**, int)>(dlsym(library, "unw_backtrace"));
+        if (unwind == nullptr) unwind = backtrace;
+        void* frames[4];
+        unwind(frames, 4);  // it may allocate and load the first time
+    }
     struct sigaction action {};
     action.sa_handler = handle;
     action.sa_flags = SA_RESTART;
     sigaction(SIGALRM, &action, nullptr);
     const itimerval often{{0, 1000}, {0, 1000}};
     setitimer(ITIMER_REAL, &often, nullptr);
+}
+
+Sampled::Sampled() {
+    if (unwind == nullptr) return;
+    sigevent event{};
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = SIGALRM;
+    event._sigev_un._tid = static_cast<pid_t>(syscall(SYS_gettid));  // glibc has no other name for it before 2.39
+    const itimerspec often{{0, 200'000}, {0, 200'000}};
+    is_running_ = timer_create(CLOCK_MONOTONIC, &event, &timer_) == 0;
+    if (!is_running_ || timer_settime(timer_, 0, &often, nullptr) != 0) fail("no timer for a thread");
+}
+
+Sampled::~Sampled() {
+    if (is_running_) timer_delete(timer_);
 }
 
 std::uint64_t signals_handled() {

@@ -60,6 +60,7 @@ Worker::Worker(Slots& slots, std::uint64_t seed, const Settings& settings)
 
 void Worker::run(std::size_t operations) {
     current = this;
+    const Sampled sampled;
     for (std::size_t i = 0; i < operations; ++i) {
         place = {.seed = seed_, .operation = i};
         // Afresh for every operation: how many numbers the one before drew depended on the other threads.
@@ -70,7 +71,16 @@ void Worker::run(std::size_t operations) {
 }
 
 void Worker::in_constructor() {
-    a_few_blocks();
+    if (!std::exchange(stretches_, false)) return a_few_blocks();
+    for (int i = 0; i < 400; ++i) {
+        const std::size_t dice = below(100);
+        if (dice < 45)
+            allocate();
+        else if (dice < 90)
+            deallocate();
+        else
+            reallocate();
+    }
 }
 
 void Worker::one_operation() {
@@ -88,7 +98,11 @@ void Worker::one_operation() {
     if (dice < 965) return throw_and_catch();
     if (dice < 975) return unknot::process::callbacks_may_throw ? throw_out_of_a_walk() : throw_and_catch();
     // dlopen inside a walk takes the loader's locks in the wrong order, with or without a shim.
-    if (dice < 999) return inside_walk_ ? allocate() : load_and_unload();
+    if (dice < 988) return inside_walk_ ? allocate() : load_and_unload();
+    if (dice < 992) return settings_.deep && !inside_walk_ ? load_deep_plugin() : allocate();
+    // The lock comes before the loader's, here as in a fork.
+    if (dice < 998) return settings_.locks && depth_ == 0 ? work_under_a_lock() : allocate();
+    if (dice < 999) return settings_.stretches && depth_ == 0 ? work_in_constructor_for_long() : allocate();
     if (depth_ == 0 && settings_.forks) fork_a_child();
 }
 

@@ -18,11 +18,18 @@ struct Settings {
     // it keeps to what the arena serves.
     bool unwinds = true;
     bool forks = true;
+    bool locks = true;      // fork handlers that take a lock, under which threads walk
+    bool stretches = true;  // constructors that work for long under the load lock
+    bool deep = false;      // plug-ins that are bound to libc's own functions: only over libc's own allocator
 };
 
 struct Tally {
     std::uint64_t operations = 0, walks = 0, loads = 0, throws = 0, forks = 0, signals = 0, grown = 0;
+    std::uint64_t locked = 0, stretches = 0, deep = 0;
 };
+
+// Before any thread.
+void register_fork_handlers();
 
 class Worker {
   public:
@@ -42,6 +49,9 @@ class Worker {
     void load_and_unload();
     void fork_a_child();
     void grow();
+    void work_under_a_lock();
+    void work_in_constructor_for_long();
+    void load_deep_plugin();
     void ask_for_too_much();
 
     void allocate();
@@ -63,6 +73,7 @@ class Worker {
     unsigned depth_ = 0;  // walks and loads on this thread's stack
     bool inside_walk_ = false;
     bool is_child_ = false;
+    bool stretches_ = false;  // the next constructor works for long
 };
 
 }  // namespace operations

@@ -115,10 +115,12 @@ Child::~Child() {
 
 // SIGKILL, because a hung process may keep SIGTERM pending for ever: libunwind masks signals around its lock, and a JVM
 // handles them in threads that hang.
-void Child::end_and_reap() {
-    if (pid_ <= 0) return;
+// Returns its peak of resident memory, in kB. That begins with our own: a process that is about to exec counts.
+long Child::end_and_reap() {
+    if (pid_ <= 0) return 0;
     kill(-pid_, SIGKILL);
-    while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    rusage used{};
+    while (wait4(pid_, nullptr, 0, &used) < 0 && errno == EINTR) {
     }
     for (std::string left : leaves_) {
         if (const std::size_t place = left.find("%p"); place != std::string::npos)
@@ -126,6 +128,7 @@ void Child::end_and_reap() {
         unlink(left.c_str());
     }
     pid_ = -1;
+    return used.ru_maxrss;
 }
 
 std::string Child::out() const {
@@ -137,8 +140,8 @@ std::string Child::err() const {
 
 Result Child::finish(Outcome outcome, int code) {
     const pid_t pid = pid_;
-    end_and_reap();  // also what it may have left behind in its group
-    return {outcome, code, pid, out(), err()};
+    const long peak_kb = end_and_reap();  // also what it may have left behind in its group
+    return {outcome, code, pid, out(), err(), peak_kb};
 }
 
 bool Child::made_progress() {

@@ -43,6 +43,7 @@ struct Result {
     pid_t pid = 0;
     std::string out = {};
     std::string err = {};
+    long peak_kb = 0;  // the most memory that it, or a child that it waited for, had resident
 
     bool succeeded() const { return outcome == Outcome::exited && code == 0; }
 };
@@ -72,7 +73,7 @@ class Child {
   private:
     bool made_progress();
     Result finish(Outcome outcome, int code);
-    void end_and_reap();
+    long end_and_reap();
 
     Watch watch_;
     std::vector<std::string> leaves_;
