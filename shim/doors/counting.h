@@ -8,7 +8,7 @@
 
 namespace unknot {
 
-inline constexpr std::uint32_t walks_per_publication = 256;
+inline constexpr std::uint32_t walks_per_publication = 1024;
 
 inline void publish_walks(ThreadState& thread) {
     if (thread.unpublished_walks != 0) count(unknot_stats.walks, thread.unpublished_walks);

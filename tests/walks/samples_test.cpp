@@ -24,7 +24,8 @@ struct Sampling {
     bool serves_walks() const { return std::string_view(mode) == "protect"; }
 };
 
-constexpr Allocator glibc{"glibc", "", "glibc", "pass_through"};
+// libunwind from the start: what a thread keeps for it would else be allocated by the first sample, inside malloc too.
+constexpr Allocator glibc{"glibc", "libunwind.so.8", "glibc", "pass_through"};
 constexpr Allocator profiler{"profiler", "libtcmalloc_and_profiler.so.4", "tcmalloc", "protect"};
 
 constexpr Sampling samplings[] = {

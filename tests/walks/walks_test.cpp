@@ -143,7 +143,7 @@ TEST(OddStacks, are_unwound_while_the_lock_is_held) {
     EXPECT_GE(expect_success(victim("odd_stacks")).number("walks_in_allocator"), 512u);
 }
 
-TEST(OddStacks, are_unwound_where_the_kernel_may_not_read_for_us) {
+TEST(OddStacks, are_unwound_where_the_kernel_may_not_be_asked) {
     process::Command command = victim("odd_stacks");
     command.argv.emplace_back("forbid");
     EXPECT_GE(expect_success(command).number("walks_in_allocator"), 512u);
