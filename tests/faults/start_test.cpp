@@ -56,28 +56,6 @@ TEST_P(Start, leaves_a_program_all_thread_specific_keys) {
     expect_as_bare({.program = {"takes_all_keys"}}, GetParam());
 }
 
-// ld.so's own first allocations, libc's and the libraries' pass through the shim: none is added, none goes elsewhere.
-TEST_P(Start, with_off_does_nothing_at_all) {
-    const std::string counts = ::testing::TempDir() + "unknot-counts-" + std::to_string(getpid());
-    const auto counted = [&](const std::string& shim, const char* program) {
-        Affliction affliction{.variables = {{"COUNTS", counts}}, .program = {program}};
-        affliction.behind = built("counts_calls.so");
-        affliction.shim = shim;
-        const process::Result result = run_in("off", affliction, {"none", ""});
-        EXPECT_TRUE(result.succeeded()) << story(result);
-        std::ifstream file(counts);
-        std::string text{std::istreambuf_iterator<char>(file), {}};
-        unlink(counts.c_str());
-        return text;
-    };
-    if (*GetParam().soname != '\0') GTEST_SKIP() << "it is libc that the calls are counted on";
-    for (const char* program : {"does_nothing", "few_blocks"}) {
-        const std::string null = counted("libunknot_null.so", program);
-        EXPECT_NE(null, "");
-        EXPECT_EQ(counted("libunknot.so", program), null) << program;
-    }
-}
-
 TEST_P(Start, protects_what_constructors_allocate_that_run_before_the_program) {
     if (process::glibc_minor < 34) GTEST_SKIP() << "libpthread is the one that runs first there";
     const process::Result result = run_in("protect", {.program = {"linked_with_early"}}, GetParam());
@@ -94,6 +72,27 @@ TEST_P(Start, protects_what_constructors_allocate_that_run_before_the_program) {
 
 INSTANTIATE_TEST_SUITE_P(Allocators, Start, ::testing::ValuesIn(allocators),
                          [](const auto& one) { return std::string(one.param.name); });
+
+// ld.so's own first allocations, libc's and the libraries' pass through the shim: none is added, none goes elsewhere.
+TEST(StartBefore, main_the_shim_does_nothing_at_all_with_off) {
+    const std::string counts = ::testing::TempDir() + "unknot-counts-" + std::to_string(getpid());
+    const auto counted = [&](const std::string& shim, const char* program) {
+        Affliction affliction{.variables = {{"COUNTS", counts}}, .program = {program}};
+        affliction.behind = built("counts_calls.so");
+        affliction.shim = shim;
+        const process::Result result = run_in("off", affliction, {"none", ""});
+        EXPECT_TRUE(result.succeeded()) << story(result);
+        std::ifstream file(counts);
+        std::string text{std::istreambuf_iterator<char>(file), {}};
+        unlink(counts.c_str());
+        return text;
+    };
+    for (const char* program : {"does_nothing", "few_blocks"}) {
+        const std::string null = counted("libunknot_null.so", program);
+        EXPECT_NE(null, "");
+        EXPECT_EQ(counted("libunknot.so", program), null) << program;
+    }
+}
 
 // Its malloc calls memalign, through the PLT.
 TEST(StartBefore, an_allocator_whose_malloc_calls_another_door_runs) {
