@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <fstream>
 #include <iterator>
 #include <regex>
+#include <sstream>
 
 #include "tests/faults/afflicted.h"
 
@@ -91,6 +93,30 @@ TEST(StartBefore, main_the_shim_does_nothing_at_all_with_off) {
         const std::string null = counted("libunknot_null.so", program);
         EXPECT_NE(null, "");
         EXPECT_EQ(counted("libunknot.so", program), null) << program;
+    }
+}
+
+// Where the table of real functions lies is known from the library's symbols, and whether that may be written from the
+// map of a process that has started.
+TEST(StartBefore, main_the_table_of_real_functions_becomes_read_only) {
+    const process::Result symbols = process::run({{"nm", "-C", built("libunknot.so")}});
+    std::smatch symbol;
+    ASSERT_TRUE(std::regex_search(symbols.out, symbol, std::regex("([0-9a-f]+) . unknot::real_allocator\n")));
+    for (const char* mode : modes) {
+        const std::string maps = run_in(mode, {.program = {"/bin/cat", "/proc/self/maps"}}, glibc).out;
+        std::istringstream lines_of_map(maps);
+        unsigned long base = 0;
+        std::string rights;
+        for (std::string line; std::getline(lines_of_map, line);) {
+            unsigned long start = 0;
+            unsigned long end = 0;
+            char flags[5] = {};
+            ASSERT_EQ(std::sscanf(line.c_str(), "%lx-%lx %4s", &start, &end, flags), 3);
+            if (base == 0 && line.ends_with("/libunknot.so")) base = start;
+            const unsigned long table = base + std::stoul(symbol[1], nullptr, 16);
+            if (base != 0 && start <= table && table < end) rights = flags;
+        }
+        EXPECT_EQ(rights, "r--p") << mode << "\n" << maps;
     }
 }
 
