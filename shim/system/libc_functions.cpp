@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/system/libc_functions.h"
 
+#include <atomic>
 #include <initializer_list>
 
 #include "shim/system/definitions.h"
@@ -23,6 +24,7 @@ struct alignas(largest_page) Functions {
     ClockFunction clock = nullptr;
 };
 constinit Functions functions;
+constinit std::atomic<bool> looked{false};
 
 template <class Function>
 void find(Function& slot, const char* name) {
@@ -51,12 +53,13 @@ const void* libc_function(const char* name) {
 }
 
 void find_libc_functions() {
-    // The last one found says that all are.
-    if (__atomic_load_n(&functions.clock, __ATOMIC_RELAXED) != nullptr) return;
+    // Relaxed: whoever comes at the same time finds the same. Once they are sealed nobody comes any more.
+    if (looked.load(std::memory_order_relaxed)) return;
     find(functions.lock, "pthread_mutex_lock");
     find(functions.try_to_lock, "pthread_mutex_trylock");
     find(functions.unlock, "pthread_mutex_unlock");
     find(functions.clock, "clock_gettime");
+    looked.store(true, std::memory_order_relaxed);
 }
 
 void seal_libc_functions() {

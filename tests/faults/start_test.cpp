@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <fstream>
 #include <iterator>
 #include <regex>
+#include <sstream>
 
 #include "tests/faults/afflicted.h"
 
@@ -56,28 +58,6 @@ TEST_P(Start, leaves_a_program_all_thread_specific_keys) {
     expect_as_bare({.program = {"takes_all_keys"}}, GetParam());
 }
 
-// ld.so's own first allocations, libc's and the libraries' pass through the shim: none is added, none goes elsewhere.
-TEST_P(Start, with_off_does_nothing_at_all) {
-    const std::string counts = ::testing::TempDir() + "unknot-counts-" + std::to_string(getpid());
-    const auto counted = [&](const std::string& shim, const char* program) {
-        Affliction affliction{.variables = {{"COUNTS", counts}}, .program = {program}};
-        affliction.behind = built("counts_calls.so");
-        affliction.shim = shim;
-        const process::Result result = run_in("off", affliction, {"none", ""});
-        EXPECT_TRUE(result.succeeded()) << story(result);
-        std::ifstream file(counts);
-        std::string text{std::istreambuf_iterator<char>(file), {}};
-        unlink(counts.c_str());
-        return text;
-    };
-    if (*GetParam().soname != '\0') GTEST_SKIP() << "it is libc that the calls are counted on";
-    for (const char* program : {"does_nothing", "few_blocks"}) {
-        const std::string null = counted("libunknot_null.so", program);
-        EXPECT_NE(null, "");
-        EXPECT_EQ(counted("libunknot.so", program), null) << program;
-    }
-}
-
 TEST_P(Start, protects_what_constructors_allocate_that_run_before_the_program) {
     if (process::glibc_minor < 34) GTEST_SKIP() << "libpthread is the one that runs first there";
     const process::Result result = run_in("protect", {.program = {"linked_with_early"}}, GetParam());
@@ -94,6 +74,51 @@ TEST_P(Start, protects_what_constructors_allocate_that_run_before_the_program) {
 
 INSTANTIATE_TEST_SUITE_P(Allocators, Start, ::testing::ValuesIn(allocators),
                          [](const auto& one) { return std::string(one.param.name); });
+
+// ld.so's own first allocations, libc's and the libraries' pass through the shim: none is added, none goes elsewhere.
+TEST(StartBefore, main_the_shim_does_nothing_at_all_with_off) {
+    const std::string counts = ::testing::TempDir() + "unknot-counts-" + std::to_string(getpid());
+    const auto counted = [&](const std::string& shim, const char* program) {
+        Affliction affliction{.variables = {{"COUNTS", counts}}, .program = {program}};
+        affliction.behind = built("counts_calls.so");
+        affliction.shim = shim;
+        const process::Result result = run_in("off", affliction, {"none", ""});
+        EXPECT_TRUE(result.succeeded()) << story(result);
+        std::ifstream file(counts);
+        std::string text{std::istreambuf_iterator<char>(file), {}};
+        unlink(counts.c_str());
+        return text;
+    };
+    for (const char* program : {"does_nothing", "few_blocks"}) {
+        const std::string null = counted("libunknot_null.so", program);
+        EXPECT_NE(null, "");
+        EXPECT_EQ(counted("libunknot.so", program), null) << program;
+    }
+}
+
+// Where the table of real functions lies is known from the library's symbols, and whether that may be written from the
+// map of a process that has started.
+TEST(StartBefore, main_the_table_of_real_functions_becomes_read_only) {
+    const process::Result symbols = process::run({{"nm", "-C", built("libunknot.so")}});
+    std::smatch symbol;
+    ASSERT_TRUE(std::regex_search(symbols.out, symbol, std::regex("([0-9a-f]+) . unknot::real_allocator\n")));
+    for (const char* mode : modes) {
+        const std::string maps = run_in(mode, {.program = {"/bin/cat", "/proc/self/maps"}}, glibc).out;
+        std::istringstream lines_of_map(maps);
+        unsigned long base = 0;
+        std::string rights;
+        for (std::string line; std::getline(lines_of_map, line);) {
+            unsigned long start = 0;
+            unsigned long end = 0;
+            char flags[5] = {};
+            ASSERT_EQ(std::sscanf(line.c_str(), "%lx-%lx %4s", &start, &end, flags), 3);
+            if (base == 0 && line.ends_with("/libunknot.so")) base = start;
+            const unsigned long table = base + std::stoul(symbol[1], nullptr, 16);
+            if (base != 0 && start <= table && table < end) rights = flags;
+        }
+        EXPECT_EQ(rights, "r--p") << mode << "\n" << maps;
+    }
+}
 
 // Its malloc calls memalign, through the PLT.
 TEST(StartBefore, an_allocator_whose_malloc_calls_another_door_runs) {

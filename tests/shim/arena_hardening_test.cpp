@@ -20,7 +20,7 @@ class ArenaHardening : public ::testing::Test {
 };
 
 std::string line(const std::string& rest) {
-    return "^unknot\\[[0-9]+\\]: " + rest + "\n$";
+    return "Z unknot\\[[0-9]+\\]: " + rest + "\n$";
 }
 std::string double_free(std::size_t bytes, const std::string& operation) {
     return line("double free of arena block 0x[0-9a-f]+ \\(" + std::to_string(bytes) + " bytes\\) in " + operation);

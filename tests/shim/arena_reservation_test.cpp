@@ -23,7 +23,7 @@ using testing::holds;
 constexpr std::size_t mib = std::size_t{1} << 20;
 constexpr std::size_t gib = std::size_t{1} << 30;
 const char static_reserve_line[] =
-    "^unknot\\[[0-9]+\\]: no address space for the arena: using the static reserve of 524288 bytes\n$";
+    "Z unknot\\[[0-9]+\\]: no address space for the arena: using the static reserve of 524288 bytes\n$";
 
 // VmSize (address space) or VmData of this process, in bytes.
 std::size_t from_status(const char* format) {
