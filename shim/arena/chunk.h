@@ -6,7 +6,8 @@
 // holds the span alone: its owner while it is handed out and not yet retired, the one thread that recycles it, or the
 // one thread that took it from the frontier or a free list.
 //
-// (1) live counts bytes of blocks, headers included, and starts at `owned`; a large span holds one block and has 1 while
+// (1) live counts bytes of blocks, headers included, and starts at `owned`; a large span holds one block and has 1
+// while
 //     that is live. Freeing a block subtracts its share, except that the chunk's owner keeps its own frees to itself
 //     until it retires the chunk, which subtracts `owned` minus what it handed out and did not free. Whoever adopts a
 //     retired chunk adds `owned` again, only while something in it is live (arena_rooms.cpp). So live == 0 is reached
