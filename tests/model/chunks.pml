@@ -169,12 +169,13 @@ inline adopt() {
 }
 #define next_chunk() adopt(); if :: chunk == 0 -> take_span(); last = PER_CHUNK :: else fi
 #else
-#define next_chunk() take_span(); last = PER_CHUNK
+#define next_chunk() take_span()
+#define last PER_CHUNK // there are no other rooms
 #endif
 
 proctype producer() {
-    byte last = PER_CHUNK; // the room's end
 #ifdef ADOPTION
+    byte last = PER_CHUNK; // the room's end
     byte at, seen;
 #endif
     byte chunk;  // index + 1, as in ArenaCursor
@@ -192,7 +193,10 @@ proctype producer() {
           :: live[chunk - 1] <= BIAS -> live[chunk - 1] = BIAS; offset = 0; freed = 0
 #else
           :: live[chunk - 1] == BIAS - (offset - freed) -> // every block has come back
-             live[chunk - 1] = BIAS; offset = 0; freed = 0; last = PER_CHUNK
+             live[chunk - 1] = BIAS; offset = 0; freed = 0
+#ifdef ADOPTION
+             ; last = PER_CHUNK
+#endif
 #endif
           :: else -> retire(); next_chunk()
           fi
