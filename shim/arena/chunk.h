@@ -6,9 +6,11 @@
 // holds the span alone: its owner while it is handed out and not yet retired, the one thread that recycles it, or the
 // one thread that took it from the frontier or a free list.
 //
-// (1) live counts bytes of blocks, headers included, and starts at `owned`; a large span holds one block and starts at
-//     1. Freeing a block subtracts its share, except that the chunk's owner keeps its own frees to itself until it
-//     retires the chunk, which subtracts `owned` minus what it handed out and did not free. So live == 0 is reached
+// (1) live counts bytes of blocks, headers included, and starts at `owned`; a large span holds one block and has 1
+// while
+//     that is live. Freeing a block subtracts its share, except that the chunk's owner keeps its own frees to itself
+//     until it retires the chunk, which subtracts `owned` minus what it handed out and did not free. Whoever adopts a
+//     retired chunk adds `owned` again, only while something in it is live (arena_rooms.cpp). So live == 0 is reached
 //     once, only after retirement, and exactly one thread sees its own subtraction reach it: that thread recycles.
 // (2) A span is in a list only between recycle (or a failed commit) and the pop that takes it, so no block of a
 //     listed span is in anybody's hands.

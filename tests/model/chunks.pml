@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The life of a chunk as in shim/arena/arena.cpp and shim/arena/chunk.h: blocks are cut by the owner of the cursor and freed by
-// anyone; a chunk is reset in place, or retired by subtracting the bias, recycled by the one subtraction that reaches 0,
-// listed under a new generation, popped and reused. Two producers, two freers, three chunks, every interleaving of the
-// atomic steps. What only the owner of a span can see goes in one step with the operation that gave it the span. All
-// blocks have one size, so counting blocks stands for counting bytes. A producer frees blocks of its own chunk too: the
-// newest one by moving its offset back, others by keeping the count to itself.
+// The life of a chunk as in shim/arena/arena.cpp, arena_rooms.cpp and chunk.h: blocks are cut by the owner of the cursor and
+// freed by anyone; a chunk is reset in place, or retired by subtracting the bias, recycled by the one subtraction that
+// reaches 0, listed under a new generation, popped and reused; or adopted by adding the bias while blocks of it are live,
+// and cut from where a mark says that a block was freed, perhaps before its freer has subtracted it. Two producers, two
+// freers, every interleaving of the atomic steps. What only the owner of a span can see goes in one step with the
+// operation that gave it the span. All blocks have one size, so counting blocks stands for counting bytes. A producer
+// frees blocks of its own chunk too: the newest one by moving its offset back, others by keeping the count to itself.
 //
 // Checked: no block is handed out twice, no chunk is recycled while a block of it is live or while somebody cuts from
 // it, no span is in two hands, none is lost.
 //
-// NO_GENERATION, RECYCLE_EARLY, RESET_LIVE and NO_BIAS drop one rule each: then an assertion must fail.
+// NO_GENERATION, RECYCLE_EARLY, RESET_LIVE, NO_BIAS, ADOPT_OWNED and ADOPT_EMPTY drop one rule each: then an assertion
+// must fail.
 
+#ifndef CHUNKS
 #define CHUNKS 3
+#endif
 #define PER_CHUNK 2 // blocks
 #define BIAS 8      // Chunk::owned
 #ifndef CUTS
@@ -34,7 +38,7 @@ byte frontier;
 
 // Ghosts, which the code does not have: who cuts from the chunk, which blocks are in somebody's hands.
 byte owner[CHUNKS]; // 0: nobody
-bool in_hands[CHUNKS * PER_CHUNK];
+bool in_hands[6]; // three chunks at most
 byte producing = 2;
 
 // SpanList::push
@@ -125,7 +129,55 @@ inline retire() {
     atomic { before = 0; chunk = 0; freed = 0 }
 }
 
+#ifdef ADOPTION
+// Arena::take_retired and Arena::next_room: a chunk of which one block is live becomes ours, and its other place is the
+// room. `offset` and `freed` are such that what is skipped counts as freed, and a room in the first place ends there.
+inline adopt() {
+    at = 0;
+    do
+    :: at == CHUNKS -> break
+    :: else ->
+       seen = live[at];
+       atomic {
+           if
+#if defined(ADOPT_OWNED)
+           :: seen != 0 && live[at] == seen ->
+#elif defined(ADOPT_EMPTY)
+           :: seen <= PER_CHUNK && live[at] == seen && at < frontier ->
+#else
+           :: seen != 0 && seen <= PER_CHUNK && live[at] == seen ->
+#endif
+              assert(owner[at] == 0); // cut from by two
+              owner[at] = _pid;
+              live[at] = live[at] + BIAS;
+              chunk = at + 1;
+              if
+              :: !in_hands[at * PER_CHUNK] -> offset = 0; freed = 0; last = (in_hands[at * PER_CHUNK + 1] -> 1 : 2)
+              :: in_hands[at * PER_CHUNK] && !in_hands[at * PER_CHUNK + 1] -> offset = 1; freed = 1; last = 2
+              :: else -> offset = 2; freed = 2; last = 2
+              fi
+           :: else
+           fi
+       }
+       if
+       :: chunk != 0 && offset < last -> break
+       :: chunk != 0 -> retire(); break // no room
+       :: else -> at++
+       fi
+    od;
+    atomic { at = 0; seen = 0 }
+}
+#define next_chunk() adopt(); if :: chunk == 0 -> take_span(); last = PER_CHUNK :: else fi
+#else
+#define next_chunk() take_span()
+#define last PER_CHUNK // there are no other rooms
+#endif
+
 proctype producer() {
+#ifdef ADOPTION
+    byte last = PER_CHUNK; // the room's end
+    byte at, seen;
+#endif
     byte chunk;  // index + 1, as in ArenaCursor
     byte offset; // blocks cut since the last reset
     byte freed;  // of them, freed by this producer itself
@@ -135,17 +187,20 @@ proctype producer() {
     :: cuts == CUTS -> break
     :: else ->
        if
-       :: chunk != 0 && offset == PER_CHUNK -> // Arena::refill
+       :: chunk != 0 && offset == last -> // Arena::refill
           if
 #ifdef RESET_LIVE
           :: live[chunk - 1] <= BIAS -> live[chunk - 1] = BIAS; offset = 0; freed = 0
 #else
           :: live[chunk - 1] == BIAS - (offset - freed) -> // every block has come back
              live[chunk - 1] = BIAS; offset = 0; freed = 0
+#ifdef ADOPTION
+             ; last = PER_CHUNK
 #endif
-          :: else -> retire(); take_span()
+#endif
+          :: else -> retire(); next_chunk()
           fi
-       :: chunk == 0 -> take_span()
+       :: chunk == 0 -> next_chunk()
        :: else
        fi;
        atomic { // Arena::allocate
@@ -189,7 +244,13 @@ proctype freer() {
            :: producing == 0 && !(in_hands[0] || in_hands[1] || in_hands[2] || in_hands[3] || in_hands[4] || in_hands[5]) ->
               break
            fi;
-           in_hands[block] = false;
+           in_hands[block] = false // the mark
+#ifdef ADOPTION
+       }
+       atomic {
+#else
+           ;
+#endif
            before = live[block / PER_CHUNK];
            live[block / PER_CHUNK] = before - 1
        }
