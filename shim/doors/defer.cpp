@@ -32,6 +32,7 @@ void replay(const Deallocation& call) {
 }  // namespace
 
 bool defer(ThreadState& thread, const Deallocation& call, std::size_t held) {
+    thread.cursor.in_stretch = true;
     auto* record = static_cast<DeferredFree*>(arena.allocate(thread.cursor, sizeof(DeferredFree)));
     if (record == nullptr) return false;
     record->held = held;

@@ -74,6 +74,8 @@ void repair(ThreadState& thread, Forker forker) {
     // and RT_ADD while objects are mapped and linked (glibc, elf/dl-close.c and dl-open.c, all versions).
     if (loader_locks.write_lock != nullptr && !list_is_consistent()) {
         doubt.store(true, std::memory_order_relaxed);  // Relaxed: read by this process, where nobody else writes it.
+        // Nobody will finish that edit, and dlopen insists on a list that nobody edits (elf/dl-open.c, dl_open_worker).
+        end_unfinished_edit();
     }
     forget_other_readers();
     unknot_stats.pid = forker == Forker::here ? static_cast<std::uint32_t>(new_id) : raw::pid();

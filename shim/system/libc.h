@@ -54,6 +54,11 @@ inline const link_map* object_of(const void* address) {
 inline const link_map* first_loaded() {
     return _r_debug.r_map;
 }
+// Only in the child of a fork, where the thread that began the edit does not exist.
+inline void end_unfinished_edit() {
+    _r_debug.r_state = r_debug::RT_CONSISTENT;
+}
+
 // The environment as the loader hands it to constructors. getenv, of allocators too, knows nothing before libc's own
 // constructor has run, which sets this variable to that very value (csu/init-first.c): it is set here for whoever comes
 // between.
@@ -141,6 +146,7 @@ inline char** environment(char**) {
 inline bool list_is_consistent() {
     return true;
 }
+inline void end_unfinished_edit() {}
 inline const void* end_of_first_stack() {
     return nullptr;
 }

@@ -7,7 +7,7 @@
 extern "C" int walk_fake_loader(int (*)(dl_phdr_info*, std::size_t, void*), void*);
 
 int main() {
-    const char* failure = unknot::calibrate(walk_fake_loader);
+    const char* failure = unknot::calibrate(walk_fake_loader, unknot::Wanted::both_locks);
     std::puts(failure != nullptr ? failure : "calibrated");
     return unknot::loader_locks.probe == unknot::Probe::wrapper ? 0 : 1;
 }
