@@ -34,7 +34,7 @@ enum class Reason : std::uint8_t {
     unwinds_somehow,            // full build, method not known
     allocator_profiles,         // jemalloc with prof:true
     allocator_unknown,          // assumed to unwind
-    walker_allocates,           // an async-profiler before 4.0 is in the process
+    walker_allocates,           // a library is in the process that allocates inside its walks (edge L -> M)
     never_unwinds,              // this allocator takes no stack trace
     profiling_off,              // jemalloc without prof:true
     unwinds_without_loader,     // generic_fp, or libgcc with _dl_find_object
@@ -48,7 +48,7 @@ enum class Reason : std::uint8_t {
 enum class Advice : std::uint8_t {
     end_the_process,         // a deadlocked process does not come back
     keep_one_order,          // no dladdr, dlsym or dlopen inside a walk: only the program can mend it
-    upgrade_async_profiler,  // to 4.0 or later
+    upgrade_async_profiler,  // to 4.0 or later: given where its build allocates in walks
     use_generic_fp,          // TCMALLOC_STACKTRACE_METHOD=generic_fp
     use_libgcc,              // TCMALLOC_STACKTRACE_METHOD=libgcc
     turn_profiling_off,      // MALLOC_CONF=prof:false
@@ -74,10 +74,11 @@ struct RiskFacts {
     bool libgcc_walks = false;      // its libgcc_s does not use _dl_find_object
     bool knows_generic_fp = false;  // the build has that method
     bool knows_libgcc = false;
-    bool malloc_in_executable = false;  // no preloaded malloc is ever called
-    bool is_static = false;             // no loader: LD_PRELOAD does nothing
-    bool sanitizer = false;             // malloc belongs to a sanitizer
-    bool old_async_profiler = false;    // earlier than 4.0, or a fork that parses symbols in a walk
+    bool malloc_in_executable = false;      // no preloaded malloc is ever called
+    bool is_static = false;                 // no loader: LD_PRELOAD does nothing
+    bool sanitizer = false;                 // malloc belongs to a sanitizer
+    bool walker_allocates = false;          // a library in the process allocates in a walk, or may
+    bool async_profiler_allocates = false;  // and that is async-profiler
     bool both_edges_witnessed = false;
     Cycle cycle = Cycle::none;
     ShimFacts shim{};
@@ -148,7 +149,7 @@ constexpr void advise_shim(const RiskFacts& facts, ShortList<Advice, 8>& advice)
 constexpr void advise(const RiskFacts& facts, ShortList<Advice, 8>& advice) {
     const AllocatorEvidence& seen = facts.allocator;
     const AllocatorKind kind = identify(seen);
-    if (facts.old_async_profiler) advice.add(Advice::upgrade_async_profiler);
+    if (facts.async_profiler_allocates) advice.add(Advice::upgrade_async_profiler);
     if (is_full_tcmalloc(kind)) {
         if (facts.knows_generic_fp && seen.stack_method != StackMethod::generic_fp) advice.add(Advice::use_generic_fp);
         if (facts.knows_libgcc && seen.stack_method != StackMethod::libgcc && seen.glibc_minor >= 35 &&
@@ -192,7 +193,7 @@ constexpr Judgement judge(const RiskFacts& facts) {
     if (facts.both_edges_witnessed) result.reasons.add(Reason::both_edges_witnessed);
     const bool asks = judge_allocator(facts, result.reasons);
     const bool risky = asks || facts.both_edges_witnessed;
-    if (risky && facts.old_async_profiler) result.reasons.add(Reason::walker_allocates);
+    if (risky && facts.walker_allocates) result.reasons.add(Reason::walker_allocates);
     const bool safe = shim_protects(facts.shim);
     if (facts.shim.present && (risky || deadlocked)) {
         if (!facts.shim.reached)

@@ -79,8 +79,11 @@ void judge_it(const Objects& objects, Examination& found) {
     facts.malloc_in_executable = found.allocator.in_executable;
     facts.is_static = found.libc.is_static;
     facts.sanitizer = found.allocator.sanitizer;
-    facts.old_async_profiler = std::any_of(found.walkers.begin(), found.walkers.end(),
-                                           [](const Walker& walker) { return walker.old_async_profiler; });
+    for (const Walker& walker : found.walkers) {
+        facts.walker_allocates = facts.walker_allocates || walker.allocates();
+        facts.async_profiler_allocates =
+            facts.async_profiler_allocates || (walker.allocates() && walker.is_async_profiler);
+    }
     facts.both_edges_witnessed = found.page && found.page->both_edges_seen();
     facts.cycle = kind_of(found.deadlock);
     if (found.shim.mode == Mode::automatic) found.shim.mode = resolve_mode(Mode::automatic, facts.allocator);

@@ -9,6 +9,7 @@
 #include "cli/judge/allocator_facts.h"
 #include "cli/judge/libc_facts.h"
 #include "cli/judge/threads.h"
+#include "cli/judge/walkers.h"
 #include "cli/read/page_reader.h"
 #include "policy/risk.h"
 

@@ -7,6 +7,7 @@
 #include <gelf.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -118,6 +119,8 @@ void ElfFile::read_symbols(unsigned type) const {
                 continue;
             }
             const unsigned kind = GELF_ST_TYPE(symbol.st_info);
+            if (type == SHT_SYMTAB && kind == STT_FUNC && GELF_ST_BIND(symbol.st_info) == STB_LOCAL)
+                has_local_symbols_ = true;
             if (kind != STT_OBJECT && kind != STT_FUNC && kind != STT_NOTYPE && kind != STT_GNU_IFUNC) continue;
             // Linker scripts and mapping symbols (aarch64 "$x") would hide the real names.
             if (symbol.st_value == 0 || *name == '$') continue;
@@ -231,6 +234,33 @@ std::string ElfFile::string_starting_with(std::string_view prefix) const {
         }
     }
     return {};
+}
+
+std::vector<std::string> ElfFile::strings_like(bool (*accept)(std::string_view)) const {
+    std::vector<std::string> found;
+    for (const auto& [address, bytes] : constants_) {
+        for (std::size_t at = 0; at < bytes.size();) {
+            const std::size_t end = bytes.find('\0', at);
+            if (end == std::string_view::npos) break;
+            const std::string_view text = bytes.substr(at, end - at);
+            if (!text.empty() && accept(text) && std::find(found.begin(), found.end(), text) == found.end())
+                found.emplace_back(text);
+            at = end + 1;
+        }
+    }
+    return found;
+}
+
+std::string ElfFile::symbol_with(std::string_view part) const {
+    read_static_symbols();
+    for (const auto& [name, symbol] : defined_)
+        if (name.find(part) != std::string::npos) return name;
+    return {};
+}
+
+bool ElfFile::has_local_symbols() const {
+    read_static_symbols();
+    return has_local_symbols_;
 }
 
 }  // namespace unknot::cli

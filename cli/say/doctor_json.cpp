@@ -89,8 +89,11 @@ Json json_of(const Examination& found, const std::string& report) {
                          {"unused", found.allocator.unused}};
     json["walkers"] = Json::array();
     for (const Walker& walker : found.walkers)
-        json["walkers"].push_back(
-            {{"object", walker.object}, {"what", walker.what}, {"old_async_profiler", walker.old_async_profiler}});
+        json["walkers"].push_back({{"object", walker.object},
+                                   {"tool", walker.tool},
+                                   {"version", walker.version},
+                                   {"habit", cli::name_of(walker.habit)},
+                                   {"evidence", walker.evidence}});
     json["shim"] = {{"present", found.shim.present}};
     if (found.shim.present) {
         json["shim"]["library"] = found.shim_library;

@@ -42,7 +42,7 @@ std::string findings(const Examination& found, bool colours) {
     row("libc", found.libc.name + (found.libc.version.empty() ? "" : " " + found.libc.version));
     row("allocator", describe_allocator(found));
     row("stack traces", describe_stack_method(found));
-    for (const Walker& walker : found.walkers) row("walker", fmt::format("{} ({})", walker.what, walker.object));
+    for (const Walker& walker : found.walkers) row("walker", describe_walker(walker));
     row("shim", describe_shim(found));
     if (found.page && (found.page->page.mode == Mode::observe || found.page->both_edges_seen())) {
         row("witness", verdict_of_witness(*found.page));

@@ -8,6 +8,50 @@
 
 namespace unknot::cli {
 
+namespace {
+
+// Which of them allocate in a walk, and how that is known.
+std::string sentence_of_walkers(const std::vector<Walker>& walkers) {
+    std::string text;
+    for (const Walker& walker : walkers) {
+        if (!walker.allocates()) continue;
+        if (!text.empty()) text += "; ";
+        text += fmt::format("{} ({}) {} while it holds the loader lock: {}", title(walker), walker.object,
+                            walker.habit == Habit::allocates_in_walk ? "allocates" : "may allocate", walker.evidence);
+    }
+    return text;
+}
+
+}  // namespace
+
+std::string title(const Walker& walker) {
+    return walker.version.empty() ? walker.tool : walker.tool + " " + walker.version;
+}
+
+std::string describe_walker(const Walker& walker) {
+    const char* does = "walks, and allocates nothing meanwhile";
+    switch (walker.habit) {
+        case Habit::walks_not:
+            does = "does not walk";
+            break;
+        case Habit::allocates_not:
+            break;
+        case Habit::may_allocate_in_walk:
+            does = "walks, and may allocate meanwhile";
+            break;
+        case Habit::allocates_in_walk:
+            does = "allocates inside walks";
+            break;
+        case Habit::locks_around_walk:
+            does = "walks under a lock that its malloc takes";
+            break;
+        case Habit::unwinds_in_signals:
+            does = "takes stack traces in signal handlers";
+            break;
+    }
+    return fmt::format("{} ({}): {}; {}", title(walker), walker.object, does, walker.evidence);
+}
+
 std::string name_of(Verdict verdict) {
     switch (verdict) {
         case Verdict::not_affected:
@@ -141,8 +185,7 @@ std::string sentence(Reason reason, const Examination& found) {
             return fmt::format("malloc belongs to {}, which this program does not know: assumed to take stack traces",
                                found.allocator.object.empty() ? "an unnamed object" : found.allocator.object);
         case Reason::walker_allocates:
-            return "an async-profiler before 4.0 is loaded: it may parse symbols, and allocate, while it holds the "
-                   "loader lock";
+            return sentence_of_walkers(found.walkers);
         case Reason::never_unwinds:
             return fmt::format("{} takes no stack traces inside malloc", allocator);
         case Reason::profiling_off:

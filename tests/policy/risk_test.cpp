@@ -48,7 +48,7 @@ std::vector<Advice> advice_for(const RiskFacts& facts) {
 TEST(Risk, is_none_without_stack_traces) {
     RiskFacts facts;
     facts.allocator.is_libc = true;
-    facts.old_async_profiler = true;
+    facts.walker_allocates = facts.async_profiler_allocates = true;
     EXPECT_EQ(judge(facts).verdict, Verdict::not_affected);
     EXPECT_TRUE(advice_for(facts).empty());
     EXPECT_EQ(judge(jemalloc(false)).verdict, Verdict::not_affected);
@@ -84,7 +84,7 @@ TEST(Risk, is_assumed_of_unknown_allocators_but_not_of_sanitizers) {
 
 TEST(Advice, comes_best_first) {
     RiskFacts facts = full_tcmalloc(StackMethod::libunwind);
-    facts.old_async_profiler = true;
+    facts.walker_allocates = facts.async_profiler_allocates = true;
     EXPECT_EQ(advice_for(facts), (std::vector{Advice::upgrade_async_profiler, Advice::use_generic_fp,
                                               Advice::use_libgcc, Advice::use_tcmalloc_minimal, Advice::use_shim}));
 }
@@ -195,7 +195,7 @@ TEST(Judgement, never_overflows_its_lists) {
         facts.allocator.unwind_backtrace_is_libunwind = bit(3);
         facts.libgcc_walks = bit(4);
         facts.malloc_in_executable = bit(5);
-        facts.old_async_profiler = bit(6);
+        facts.walker_allocates = facts.async_profiler_allocates = bit(6);
         facts.both_edges_witnessed = bit(7);
         facts.cycle = cycle;
         facts.shim.present = bit(8);
