@@ -71,7 +71,6 @@ struct ShimFacts {
 
 struct RiskFacts {
     AllocatorEvidence allocator{};
-    bool libgcc_walks = false;      // its libgcc_s does not use _dl_find_object
     bool knows_generic_fp = false;  // the build has that method
     bool knows_libgcc = false;
     bool malloc_in_executable = false;      // no preloaded malloc is ever called
@@ -113,8 +112,7 @@ constexpr bool judge_allocator(const RiskFacts& facts, ShortList<Reason, 8>& rea
     const AllocatorEvidence& seen = facts.allocator;
     if (facts.sanitizer) return reasons.add(Reason::sanitizer_allocates), false;
     const AllocatorKind kind = identify(seen);
-    const bool old_libgcc = seen.stack_method == StackMethod::libgcc && facts.libgcc_walks;
-    if (unwinds_inside_malloc(seen) || (is_full_tcmalloc(kind) && old_libgcc)) {
+    if (unwinds_inside_malloc(seen)) {
         if (kind == AllocatorKind::unknown) return reasons.add(Reason::allocator_unknown), true;
         if (kind == AllocatorKind::jemalloc) reasons.add(Reason::allocator_profiles);
         if (seen.stack_method == StackMethod::libunwind) reasons.add(Reason::unwinds_with_libunwind);
@@ -124,8 +122,10 @@ constexpr bool judge_allocator(const RiskFacts& facts, ShortList<Reason, 8>& rea
         if (seen.stack_method == StackMethod::unknown) reasons.add(Reason::unwinds_somehow);
         return true;
     }
-    if (kind == AllocatorKind::jemalloc)
+    if (kind == AllocatorKind::jemalloc && !seen.prof_enabled)
         reasons.add(Reason::profiling_off);
+    else if (kind == AllocatorKind::jemalloc)
+        reasons.add(Reason::unwinds_without_loader);
     else
         reasons.add(is_full_tcmalloc(kind) ? Reason::unwinds_without_loader : Reason::never_unwinds);
     return false;
@@ -153,7 +153,7 @@ constexpr void advise(const RiskFacts& facts, ShortList<Advice, 8>& advice) {
     if (is_full_tcmalloc(kind)) {
         if (facts.knows_generic_fp && seen.stack_method != StackMethod::generic_fp) advice.add(Advice::use_generic_fp);
         if (facts.knows_libgcc && seen.stack_method != StackMethod::libgcc && seen.glibc_minor >= 35 &&
-            !facts.libgcc_walks && !seen.unwind_backtrace_is_libunwind)
+            !seen.libgcc_walks && !seen.unwind_backtrace_is_libunwind)
             advice.add(Advice::use_libgcc);
         advice.add(facts.malloc_in_executable ? Advice::link_tcmalloc_minimal : Advice::use_tcmalloc_minimal);
     }

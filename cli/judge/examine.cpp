@@ -73,7 +73,6 @@ Cycle kind_of(const Deadlock& deadlock) {
 void judge_it(const Objects& objects, Examination& found) {
     RiskFacts& facts = found.facts;
     facts.allocator = found.allocator.evidence;
-    facts.libgcc_walks = found.allocator.libgcc_walks;
     facts.knows_generic_fp = found.allocator.knows_generic_fp;
     facts.knows_libgcc = found.allocator.knows_libgcc;
     facts.malloc_in_executable = found.allocator.in_executable;

@@ -118,11 +118,16 @@ void describe_allocator(const Object& object, AllocatorEvidence& seen) {
     }
     if (seen.has_mallocx) {
         using Control = int (*)(const char*, void*, std::size_t*, void*, std::size_t);
-        bool prof = false;
-        std::size_t bytes = sizeof prof;
-        if (auto* control = reinterpret_cast<Control>(dlsym(self, "mallctl"))) {
-            seen.prof_enabled = control("opt.prof", &prof, &bytes, nullptr, 0) == 0 && prof;
-        }
+        auto* control = reinterpret_cast<Control>(dlsym(self, "mallctl"));
+        const auto says = [&](const char* name) {
+            bool value = false;
+            std::size_t bytes = sizeof value;
+            return control != nullptr && control(name, &value, &bytes, nullptr, 0) == 0 && value;
+        };
+        seen.prof_enabled = says("opt.prof");
+        // By jemalloc.3; where neither is said, what it unwinds with is not known.
+        if (says("config.prof_libunwind")) seen.stack_method = StackMethod::libunwind;
+        if (says("config.prof_libgcc")) seen.stack_method = StackMethod::libgcc;
     }
     if (self != nullptr) dlclose(self);
 }
@@ -140,6 +145,7 @@ int look_at(dl_phdr_info* info, std::size_t, void* data) {
     }
     if (search.backtrace != nullptr && object.contains(search.backtrace)) {
         search.identity.evidence.unwind_backtrace_is_libunwind = starts_with(name, "libunwind");
+        search.identity.evidence.libgcc_walks = imports(*info, "dl_iterate_phdr");
     }
     InnerCode what = inner_code_named(name);
     if (object.contains(reinterpret_cast<const void*>(real_allocator.malloc))) {

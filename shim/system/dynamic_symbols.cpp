@@ -60,4 +60,15 @@ DynamicSymbol find_dynamic_symbol(const dl_phdr_info& object, const char* name) 
     return {};
 }
 
+// What an object does not define is not in the hash table, and stands before all that is.
+bool imports(const dl_phdr_info& object, const char* name) {
+    const Tables tables = tables_of(object);
+    if (!tables.complete()) return false;
+    for (std::uint32_t i = 1; i < tables.hash[1]; ++i) {
+        const ElfW(Sym)& symbol = tables.symbols[i];
+        if (symbol.st_shndx == SHN_UNDEF && strcmp(tables.strings + symbol.st_name, name) == 0) return true;
+    }
+    return false;
+}
+
 }  // namespace unknot

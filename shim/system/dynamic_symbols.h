@@ -24,4 +24,7 @@ const Thing* at_run_time(const dl_phdr_info& object, std::uintptr_t value) {
 
 DynamicSymbol find_dynamic_symbol(const dl_phdr_info& object, const char* name);
 
+// Does it want that symbol from another object?
+bool imports(const dl_phdr_info& object, const char* name);
+
 }  // namespace unknot

@@ -100,9 +100,13 @@ TEST(Doctor, finds_allocators_without_stack_traces_not_affected) {
     }
 }
 
-TEST(Doctor, finds_jemalloc_with_its_profiler_at_risk) {
-    const Finding found = examine_under("libjemalloc.so.2", {{"MALLOC_CONF", "lg_prof_sample:20,prof:true"}});
+TEST(Doctor, finds_jemalloc_with_its_profiler_at_risk_where_its_unwinder_waits_for_the_loader) {
+    const Variables profiling = {{"MALLOC_CONF", "lg_prof_sample:20,prof:true"}};
+    EXPECT_EQ(examine_under("libjemalloc.so.2", profiling).verdict(),
+              process::libgcc_takes_no_lock ? "not affected" : "at risk");
+    const Finding found = examine_under("libunwind.so.8:libjemalloc.so.2", profiling);
     EXPECT_EQ(found.verdict(), "at risk");
+    EXPECT_TRUE(has(found.reasons(), "unwinds_with_wrong_libgcc"));
     EXPECT_EQ(found.advice().front(), "turn_profiling_off");
 }
 

@@ -52,6 +52,8 @@ TEST(Risk, is_none_without_stack_traces) {
     EXPECT_EQ(judge(facts).verdict, Verdict::not_affected);
     EXPECT_TRUE(advice_for(facts).empty());
     EXPECT_EQ(judge(jemalloc(false)).verdict, Verdict::not_affected);
+    EXPECT_EQ(judge(jemalloc(true)).verdict, Verdict::not_affected) << "its libgcc takes no lock";
+    EXPECT_TRUE(judge(jemalloc(true)).reasons.has(Reason::unwinds_without_loader));
     EXPECT_EQ(judge(full_tcmalloc(StackMethod::generic_fp)).verdict, Verdict::not_affected);
     EXPECT_EQ(judge(full_tcmalloc(StackMethod::libgcc)).verdict, Verdict::not_affected);
 }
@@ -67,7 +69,7 @@ TEST(Risk, is_there_with_libunwind_in_every_libc) {
 TEST(Risk, of_libgcc_depends_on_libc_libgcc_and_binding) {
     EXPECT_TRUE(judge(full_tcmalloc(StackMethod::libgcc, 31)).reasons.has(Reason::unwinds_with_old_libgcc));
     RiskFacts facts = full_tcmalloc(StackMethod::libgcc);
-    facts.libgcc_walks = true;
+    facts.allocator.libgcc_walks = true;
     EXPECT_TRUE(judge(facts).reasons.has(Reason::unwinds_with_old_libgcc));
     facts = full_tcmalloc(StackMethod::libgcc);
     facts.allocator.unwind_backtrace_is_libunwind = true;
@@ -112,7 +114,10 @@ TEST(Advice, is_never_what_would_not_work_there) {
 }
 
 TEST(Advice, for_jemalloc_is_to_stop_profiling_first) {
-    EXPECT_EQ(advice_for(jemalloc(true)),
+    RiskFacts facts = jemalloc(true);
+    facts.allocator.unwind_backtrace_is_libunwind = true;
+    EXPECT_TRUE(judge(facts).reasons.has(Reason::allocator_profiles));
+    EXPECT_EQ(advice_for(facts),
               (std::vector{Advice::turn_profiling_off, Advice::use_another_allocator, Advice::use_shim}));
 }
 
@@ -193,7 +198,7 @@ TEST(Judgement, never_overflows_its_lists) {
             bit(0) ? full_tcmalloc(bit(1) ? StackMethod::libunwind : StackMethod::libgcc) : jemalloc(bit(1));
         if (bit(2)) facts.allocator.glibc_minor = 31;
         facts.allocator.unwind_backtrace_is_libunwind = bit(3);
-        facts.libgcc_walks = bit(4);
+        facts.allocator.libgcc_walks = bit(4);
         facts.malloc_in_executable = bit(5);
         facts.walker_allocates = facts.async_profiler_allocates = bit(6);
         facts.both_edges_witnessed = bit(7);
