@@ -18,6 +18,7 @@ namespace unknot::cli {
 struct Examination {
     pid_t pid = 0;  // 0: a command that does not run
     std::string name;
+    std::string place;  // container or unit
     std::string executable;
     std::vector<std::string> command_line;
     std::string machine;  // x86_64, aarch64, ...

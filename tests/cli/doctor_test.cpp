@@ -25,7 +25,7 @@ struct Finding {
 Finding examine(const std::string& id) {
     const process::Result result = unknot({"doctor", "--json", id});
     EXPECT_EQ(result.outcome, process::Outcome::exited);
-    return {json_of(result), result.code};
+    return {only_of(json_of(result)), result.code};
 }
 
 Finding examine_under(const std::string& preload, Variables more = {}) {
@@ -168,7 +168,7 @@ TEST(Doctor, examines_a_command_without_starting_it) {
     const std::string mark = folder / "started";
     const process::Result result =
         unknot({"doctor", "--json", "--", "touch", mark}, {{"LD_PRELOAD", "libtcmalloc.so.4"}});
-    EXPECT_EQ(json_of(result)["verdict"], "at risk");
+    EXPECT_EQ(only_of(json_of(result))["verdict"], "at risk");
     EXPECT_EQ(result.code, 1);
     EXPECT_FALSE(std::filesystem::exists(mark));
 }
@@ -187,7 +187,7 @@ TEST(Doctor, takes_the_worst_of_several_processes) {
 
 TEST(Doctor, lists_every_process) {
     const Victim risky("cli_idle", {{"LD_PRELOAD", "libtcmalloc.so.4"}});
-    const process::Result result = unknot({"doctor", "--all", "--no-report"});
+    const process::Result result = unknot({"doctor", "--all"});
     EXPECT_NE(result.out.find(risky.id()), std::string::npos);
     EXPECT_TRUE(result.code == 1 || result.code == 3) << result.code;
 }

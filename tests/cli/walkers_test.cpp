@@ -2,6 +2,8 @@
 // Tools that walk are known by what their files show: libraries of our own with the same symbols, texts and imports.
 #include "cli/judge/walkers.h"
 
+#include <algorithm>
+
 #include "tests/cli/unknot_command.h"
 
 namespace unknot::test {
@@ -75,7 +77,7 @@ nlohmann::json examine_beside_tcmalloc(const std::string& folder) {
     const std::string library = built("walkers/" + folder + "/libasyncProfiler.so");
     const Victim victim("cli_idle",
                         {{"LD_PRELOAD", library + ":libtcmalloc.so.4"}, {"TCMALLOC_STACKTRACE_METHOD", ""}});
-    return json_of(unknot({"doctor", "--json", victim.id()}));
+    return only_of(json_of(unknot({"doctor", "--json", victim.id()})));
 }
 
 bool says(const nlohmann::json& list, const std::string& key) {

@@ -6,6 +6,7 @@
 
 #include <initializer_list>
 #include <iterator>
+#include <tuple>
 #include <vector>
 
 namespace unknot {
@@ -187,10 +188,61 @@ TEST(Verdict, advises_the_shim_where_the_write_lock_has_lost_its_owner) {
     }
 }
 
+TEST(Verdict, gives_no_advice_but_for_the_program_where_the_shim_is_no_cure) {
+    for (const auto& [cycle, reason, advice] :
+         {std::tuple(Cycle::waits_under_lock, Reason::waits_under_loader_lock, Advice::wait_after_loading),
+          std::tuple(Cycle::application_locks, Reason::cycle_of_application_locks, Advice::order_locks),
+          std::tuple(Cycle::own_lock, Reason::waits_for_own_lock, Advice::no_locks_in_handlers),
+          std::tuple(Cycle::abandoned_lock, Reason::lock_abandoned, Advice::no_locks_after_fork)}) {
+        RiskFacts facts = full_tcmalloc(StackMethod::libunwind);
+        facts.shim = protecting();
+        facts.cycle = cycle;
+        const Judgement judgement = judge(facts);
+        EXPECT_EQ(judgement.verdict, Verdict::deadlocked);
+        EXPECT_EQ(judgement.reasons.count, 1u);
+        EXPECT_TRUE(judgement.reasons.has(reason));
+        EXPECT_EQ(advice_for(facts), (std::vector{Advice::end_the_process, advice}));
+    }
+}
+
+// Even glibc's malloc, which takes no part itself: told to protect, the shim does.
+TEST(Verdict, advises_the_shim_against_a_cycle_that_it_cuts_whatever_the_allocator) {
+    RiskFacts facts;
+    facts.allocator.is_libc = true;
+    facts.allocator.glibc_minor = 36;
+    facts.cycle = Cycle::other_locks;
+    EXPECT_EQ(advice_for(facts), (std::vector{Advice::end_the_process, Advice::use_shim}));
+}
+
+// What is missing is neither a risk nor its absence; a risk that was seen remains one.
+TEST(Verdict, is_unknown_where_something_is_missing) {
+    for (const Missing missing : {Missing::permission, Missing::life, Missing::word_size, Missing::malloc,
+                                  Missing::file, Missing::waits, Missing::end}) {
+        for (RiskFacts facts : {RiskFacts{.allocator = {.is_libc = true}}, full_tcmalloc(StackMethod::libunwind)}) {
+            facts.missing = missing;
+            const bool seen = missing == Missing::waits && !facts.allocator.is_libc;
+            EXPECT_EQ(judge(facts).verdict, seen ? Verdict::at_risk : Verdict::unknown);
+            EXPECT_GT(judge(facts).reasons.count, 0u);
+            facts.cycle = Cycle::other_locks;
+            EXPECT_EQ(judge(facts).verdict, Verdict::deadlocked);
+        }
+    }
+    RiskFacts facts;
+    facts.missing = Missing::permission;
+    EXPECT_EQ(advice_for(facts), std::vector{Advice::get_permission});
+    facts.missing = Missing::end;
+    EXPECT_EQ(advice_for(facts), std::vector{Advice::look_again});
+    facts.missing = Missing::malloc;
+    facts.both_edges_witnessed = true;
+    EXPECT_EQ(judge(facts).verdict, Verdict::at_risk);
+}
+
 // The lists have room for everything at once.
 TEST(Judgement, never_overflows_its_lists) {
-    constexpr Cycle cycles[] = {Cycle::none, Cycle::other_locks, Cycle::loader_locks, Cycle::owner_gone,
-                                Cycle::interrupted};
+    constexpr Cycle cycles[] = {
+        Cycle::none,          Cycle::other_locks,      Cycle::owner_gone,        Cycle::interrupted,
+        Cycle::loader_locks,  Cycle::waits_under_lock, Cycle::application_locks, Cycle::own_lock,
+        Cycle::abandoned_lock};
     for (unsigned bits = 0; bits < std::size(cycles) << 13; ++bits) {
         const Cycle cycle = cycles[bits >> 13];
         const auto bit = [&](unsigned n) { return ((bits >> n) & 1) != 0; };
