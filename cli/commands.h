@@ -12,7 +12,7 @@ struct RunOptions {
     std::string allocator;  // tcmalloc, tcmalloc_minimal, mimalloc, jemalloc, or a path; empty: as it is
     std::string mode;       // empty: as in the environment
     std::string library;    // --library; empty: UNKNOT_LIBRARY, then beside this executable
-    bool report = false;
+    bool stats = false;     // at exit, to the shim's log
     bool dry_run = false;
     bool json = false;
     std::vector<std::string> command;
@@ -23,9 +23,9 @@ struct DoctorOptions {
     std::vector<int> pids;
     bool all = false;
     std::vector<std::string> command;
+    std::vector<std::string> only;  // verdicts that are shown; empty: all
     bool json = false;
-    std::string report_file;  // empty: unknot-report-PID.txt in the current folder
-    bool no_report = false;
+    std::string report_file;  // for deadlocked processes, %p is the process id; empty: none is written
 };
 int doctor(const DoctorOptions& options);
 

@@ -4,19 +4,27 @@
 
 #include <fmt/format.h>
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "cli/commands.h"
 #include "cli/read/trouble.h"
+#include "cli/say/words.h"
 
 namespace unknot::cli {
 namespace {
 
 constexpr const char* exit_codes =
-    "Exit codes: 0 not affected or protected, 1 at risk, 3 deadlocked, 2 wrong usage or no permission.";
+    "Exit codes: 0 not affected or protected, 1 at risk, 3 deadlocked, 2 unknown, wrong usage or no permission.";
 
 const CLI::Range a_pid(1, 1 << 22);  // PID_MAX_LIMIT
 
@@ -39,18 +47,39 @@ void add_run(CLI::App& app, RunOptions& options) {
     run->add_option("--mode", options.mode, "What the shim does (UNKNOT_MODE)")
         ->check(CLI::IsMember({"auto", "protect", "observe", "off"}))
         ->type_name("MODE");
-    run->add_flag("--report", options.report, "Write the statistics to the shim's log at exit (UNKNOT_REPORT=exit)");
+    run->add_flag("--stats", options.stats, "Write the statistics to the shim's log at exit (UNKNOT_REPORT=exit)");
     run->add_option("--library", options.library,
                     "Path of libunknot.so (default: UNKNOT_LIBRARY, then beside this program)")
         ->type_name("PATH");
     run->add_flag("--dry-run", options.dry_run, "Print the environment and start nothing");
     run->add_flag("--json", options.json, "With --dry-run: as JSON");
     run->footer(
+        "Exit codes: 125 nothing was started, 126 the command cannot be run, 127 it is not there; else the command's.\n"
         "Examples:\n"
         "  unknot run -- java -jar server.jar\n"
-        "  unknot run --allocator tcmalloc --report -- ./server --port 80\n"
-        "  unknot run --mode observe --report -- ./server    # can it deadlock?\n"
+        "  unknot run --allocator tcmalloc --stats -- ./server --port 80\n"
+        "  unknot run --mode observe --stats -- ./server    # can it deadlock?\n"
         "  unknot run --dry-run -- ./server");
+}
+
+std::vector<std::string> verdicts_in(const std::string& text) {
+    std::vector<std::string> found;
+    for (std::size_t from = 0; from <= text.size();) {
+        const std::size_t to = std::min(text.find(',', from), text.size());
+        const std::string word = text.substr(from, to - from);
+        from = to + 1;
+        const auto same = [&](const Verdict verdict) {
+            std::string name = name_of(verdict);
+            std::replace(name.begin(), name.end(), ' ', '-');
+            return name == word;
+        };
+        const auto* known = std::find_if(std::begin(every_verdict), std::end(every_verdict), same);
+        if (known == std::end(every_verdict))
+            throw CLI::ValidationError(
+                "--only", "\"" + word + "\" is none of deadlocked, at-risk, unknown, protected, not-affected");
+        found.push_back(name_of(*known));
+    }
+    return found;
 }
 
 void add_doctor(CLI::App& app, DoctorOptions& options) {
@@ -61,19 +90,24 @@ void add_doctor(CLI::App& app, DoctorOptions& options) {
                                     "unknot doctor [OPTIONS] -- COMMAND [ARGUMENT...]"));
     doctor->add_option("PID", options.pids, "Processes to examine")->check(a_pid);
     doctor->add_flag("--all", options.all, "Every process that may be read, as a table");
+    doctor
+        ->add_option_function<std::string>(
+            "--only", [&options](const std::string& text) { options.only = verdicts_in(text); },
+            "Show these: deadlocked, at-risk, unknown, protected, not-affected; the exit code counts all")
+        ->type_name("VERDICT,...");
     doctor->add_flag("--json", options.json, "Print JSON");
     doctor
         ->add_option("--report", options.report_file,
-                     "Where the report of a deadlocked process goes (default: unknot-report-PID.txt)")
+                     "Write a report of every deadlocked process there, with all stacks; %p becomes the process id")
         ->type_name("FILE");
-    doctor->add_flag("--no-report", options.no_report, "Write no report file");
     doctor->footer(
         std::string("Reads /proc and ELF files; stops nothing. A command after -- is looked at, not started.\n") +
         exit_codes +
         "\nExamples:\n"
         "  unknot doctor 4711\n"
         "  sudo unknot doctor --all\n"
-        "  unknot doctor --json 4711 | jq .verdict\n"
+        "  sudo unknot doctor --all --only deadlocked,at-risk --report 'report-%p.txt'\n"
+        "  unknot doctor --json 4711 | jq '.[].verdict'\n"
         "  LD_PRELOAD=libtcmalloc.so.4 unknot doctor -- ./server");
 }
 
@@ -99,7 +133,75 @@ void add_stat(CLI::App& app, StatOptions& options, std::string& format, bool& js
         "  unknot stat --all --format openmetrics > /var/lib/node_exporter/unknot.prom");
 }
 
-int dispatch(int argc, char** argv) {
+// What follows "--" belongs to the command that is started, whatever it looks like.
+struct Words {
+    std::vector<std::string> own, command;
+    bool separator = false;
+    // The first that is no option.
+    std::string name() const {
+        const auto found =
+            std::find_if(own.begin(), own.end(), [](const auto& word) { return !word.starts_with('-'); });
+        return found == own.end() ? std::string() : *found;
+    }
+};
+
+Words split(int argc, char** argv) {
+    Words words;
+    for (int i = 1; i < argc; ++i) {
+        if (!words.separator && std::string_view(argv[i]) == "--")
+            words.separator = true;
+        else
+            (words.separator ? words.command : words.own).emplace_back(argv[i]);
+    }
+    // "help", "help doctor" and "version" are what --help and --version are.
+    if (words.name() == "help" && words.own.front() == "help") {
+        words.own.erase(words.own.begin());
+        words.own.emplace_back("--help");
+    } else if (words.own == std::vector<std::string>{"version"}) {
+        words.own = {"--version"};
+    }
+    return words;
+}
+
+// Letters to change, add or leave out.
+std::size_t distance(const std::string& a, const std::string& b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t corner = std::exchange(row[0], i);
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t changed = corner + (a[i - 1] == b[j - 1] ? 0 : 1);
+            corner = std::exchange(row[j], std::min({changed, row[j] + 1, row[j - 1] + 1}));
+        }
+    }
+    return row.back();
+}
+
+void expect_command(const CLI::App& app, const std::string& name) {
+    std::string nearest, all;
+    std::size_t least = 3;  // further off it is no slip of the fingers
+    for (const CLI::App* each : app.get_subcommands([](const CLI::App*) { return true; })) {
+        if (each->get_name() == name) return;
+        all += (all.empty() ? "" : ", ") + each->get_name();
+        const std::size_t far = distance(name, each->get_name());
+        if (far < least) least = far, nearest = each->get_name();
+    }
+    throw Trouble(fmt::format("there is no command {}{}; the commands are {}", name,
+                              nearest.empty() ? "" : " (did you mean " + nearest + "?)", all));
+}
+
+// A stream that is closed would be the next file that is opened. Writing to one that was is an error, not silence.
+void open_standard_streams() {
+    for (const auto& [fd, path] : {std::pair(STDIN_FILENO, "/dev/null"), std::pair(STDOUT_FILENO, "/dev/full"),
+                                   std::pair(STDERR_FILENO, "/dev/null")}) {
+        if (fcntl(fd, F_GETFD) >= 0) continue;
+        const int opened = open(path, O_RDWR);
+        if (opened >= 0 && opened != fd) dup2(opened, fd), close(opened);
+    }
+}
+
+int dispatch(const Words& words) {
+    const auto& [own, command, separator] = words;
     CLI::App app("Unknot: no more deadlocks between the dynamic loader and the allocator");
     app.name("unknot");
     app.require_subcommand(1);
@@ -115,22 +217,16 @@ int dispatch(int argc, char** argv) {
     add_doctor(app, doctor_options);
     add_stat(app, stat_options, format, json);
 
-    // What follows "--" belongs to the command that is started, whatever it looks like.
-    std::vector<std::string> own, command;
-    bool separator = false;
-    for (int i = 1; i < argc; ++i) {
-        if (!separator && std::string_view(argv[i]) == "--")
-            separator = true;
-        else
-            (separator ? command : own).emplace_back(argv[i]);
-    }
+    if (!words.name().empty()) expect_command(app, words.name());
     try {
         app.parse(std::vector<std::string>(own.rbegin(), own.rend()));
     } catch (const CLI::Success& success) {
         return app.exit(success);
     } catch (const CLI::ParseError& error) {
-        fmt::print(stderr, "unknot: {}; see unknot --help\n", error.what());
-        return exit_trouble;
+        if (words.name() == "run" && !separator &&
+            error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError))
+            throw Trouble("-- goes before the command: unknot run [OPTIONS] -- COMMAND [ARGUMENT...]");
+        throw Trouble(fmt::format("{}; see unknot --help", error.what()));
     }
     if (separator && command.empty()) throw Trouble("there is no command after --");
     if (app.got_subcommand("run")) {
@@ -157,10 +253,25 @@ int dispatch(int argc, char** argv) {
 }  // namespace unknot::cli
 
 int main(int argc, char** argv) {
+    namespace cli = unknot::cli;
+    cli::open_standard_streams();
+    const cli::Words words = cli::split(argc, argv);
+    const bool runs = words.name() == "run";
+    const auto give_up = [&](const std::string& why, int code) {
+        std::fputs(fmt::format("unknot: {}\n", why).c_str(), stderr);
+        return code;
+    };
+    const int trouble = runs ? cli::exit_run_trouble : cli::exit_trouble;
     try {
-        return unknot::cli::dispatch(argc, argv);
+        const int code = cli::dispatch(words);
+        // What was not written was not said.
+        if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+        return give_up(fmt::format("stdout: {}", std::strerror(errno)), trouble);
+    } catch (const cli::CannotStart& error) {
+        return give_up(error.what(), runs ? error.code() : trouble);
+    } catch (const std::system_error& error) {  // of fmt::print
+        return give_up(fmt::format("stdout: {}", std::strerror(error.code().value())), trouble);
     } catch (const std::exception& error) {
-        fmt::print(stderr, "unknot: {}\n", error.what());
-        return unknot::cli::exit_trouble;
+        return give_up(error.what(), trouble);
     }
 }

@@ -15,6 +15,7 @@
 #include "cli/judge/preload.h"
 #include "cli/read/program.h"
 #include "cli/read/trouble.h"
+#include "cli/say/schema.h"
 
 namespace unknot::cli {
 namespace {
@@ -59,14 +60,16 @@ int run(const RunOptions& options) {
 
     std::vector<std::pair<std::string, std::string>> environment = {{"LD_PRELOAD", list.text()}};
     if (!options.mode.empty()) environment.emplace_back("UNKNOT_MODE", options.mode);
-    if (options.report) environment.emplace_back("UNKNOT_REPORT", "exit");
+    if (options.stats) environment.emplace_back("UNKNOT_REPORT", "exit");
 
     if (options.dry_run) {
         if (options.json) {
             nlohmann::ordered_json json;
+            json["schema"] = schema_version;
             for (const auto& [name, value] : environment) json["environment"][name] = value;
             json["command"] = options.command;
-            fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+            fmt::print("{}\n", nlohmann::ordered_json::array({json}).dump(
+                                   2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
         } else {
             for (const auto& [name, value] : environment) fmt::print("{}={}\n", name, value);
         }
@@ -77,7 +80,8 @@ int run(const RunOptions& options) {
     for (const std::string& each : options.command) arguments.push_back(const_cast<char*>(each.c_str()));
     arguments.push_back(nullptr);
     execvp(arguments[0], arguments.data());
-    throw Trouble(fmt::format("{}: cannot be started: {}", options.command[0], std::strerror(errno)));
+    throw CannotStart(fmt::format("{}: cannot be started: {}", options.command[0], std::strerror(errno)),
+                      errno == ENOENT ? exit_not_found : exit_not_executable);
 }
 
 }  // namespace unknot::cli

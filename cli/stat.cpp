@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <map>
 #include <thread>
 
@@ -46,11 +48,11 @@ void add_rates(StatRow& row, Clock::time_point now, const std::map<int, Look>& b
     }
 }
 
-void show(const std::vector<StatRow>& rows, const StatOptions& options, bool single) {
+void show(const std::vector<StatRow>& rows, const StatOptions& options) {
     std::string text;
     switch (options.format) {
         case StatFormat::json:
-            text = json_of(rows, single, !options.watch.has_value());
+            text = json_of(rows, !options.watch.has_value());
             break;
         case StatFormat::openmetrics:
             text = openmetrics_of(rows);
@@ -65,14 +67,13 @@ void show(const std::vector<StatRow>& rows, const StatOptions& options, bool sin
                 text += "\n";
             break;
     }
-    fmt::print("{}", text);
-    std::fflush(stdout);
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    if (std::fflush(stdout) != 0) throw Trouble(fmt::format("stdout: {}", std::strerror(errno)));
 }
 
 }  // namespace
 
 int stat(const StatOptions& options) {
-    const bool single = !options.all && options.pids.size() == 1;
     std::map<int, Look> before;
     for (int round = 0;; ++round) {
         std::vector<int> pids = options.pids;
@@ -101,7 +102,7 @@ int stat(const StatOptions& options) {
         if (options.all && not_permitted > 0 && round == 0)
             fmt::print(stderr, "unknot: {} processes could not be read: {}\n", not_permitted, missing_permission());
         if (options.all && !rows.empty()) code = exit_fine;
-        if (!rows.empty() || options.all) show(rows, options, single);
+        if (!rows.empty() || options.all) show(rows, options);
         if (!options.watch || (rows.empty() && !options.all) || options.rounds == round + 1) return code;
         before = std::move(looks);
         std::this_thread::sleep_for(std::chrono::duration<double>(*options.watch));

@@ -10,7 +10,8 @@
 namespace unknot {
 
 // How the allocator records a stack trace. gperftools picks one by TCMALLOC_STACKTRACE_METHOD, or a default that its
-// build chose (Debian: libunwind on amd64, generic_fp on arm64).
+// build chose (Debian: libunwind on amd64, generic_fp on arm64); jemalloc's profiler has the one it was configured with
+// (Debian: libgcc).
 enum class StackMethod : std::uint8_t { none, unknown, libunwind, libgcc, generic_fp };
 
 struct AllocatorEvidence {
@@ -28,14 +29,16 @@ struct AllocatorEvidence {
     bool prof_enabled = false;                   // jemalloc: opt.prof
     unsigned glibc_minor = 0;                    // 36 for glibc 2.36; 0: another libc
     bool unwind_backtrace_is_libunwind = false;  // _Unwind_Backtrace binds to nongnu libunwind, which exports it too
+    bool libgcc_walks = false;                   // it binds to a libgcc that calls dl_iterate_phdr
 };
 
 constexpr AllocatorKind identify(const AllocatorEvidence& seen) {
     if (seen.is_libc) return seen.knows_loader ? AllocatorKind::glibc : AllocatorKind::unknown;
     if (seen.has_mi_malloc) return AllocatorKind::mimalloc;
     if (seen.has_tc_malloc) {
-        if (seen.is_debug_build) return AllocatorKind::tcmalloc_debug;
-        return seen.has_growth_stacks ? AllocatorKind::tcmalloc : AllocatorKind::tcmalloc_minimal;
+        // tcmalloc_minimal_debug takes no stack traces either.
+        if (!seen.has_growth_stacks) return AllocatorKind::tcmalloc_minimal;
+        return seen.is_debug_build ? AllocatorKind::tcmalloc_debug : AllocatorKind::tcmalloc;
     }
     if (seen.has_mallocx) return AllocatorKind::jemalloc;
     return AllocatorKind::unknown;
@@ -49,7 +52,7 @@ constexpr bool method_asks_for_loader_lock(const AllocatorEvidence& seen) {
             return false;
         case StackMethod::libgcc:
             // libgcc >= 12 on glibc >= 2.35 uses the lock-free _dl_find_object; before that dl_iterate_phdr.
-            return seen.glibc_minor < 35 || seen.unwind_backtrace_is_libunwind;
+            return seen.glibc_minor < 35 || seen.libgcc_walks || seen.unwind_backtrace_is_libunwind;
         case StackMethod::libunwind:  // nongnu libunwind calls dl_iterate_phdr in every version
         case StackMethod::unknown:
             return true;
@@ -65,8 +68,9 @@ constexpr bool unwinds_inside_malloc(const AllocatorEvidence& seen) {
         case AllocatorKind::tcmalloc_minimal:
             return false;
         case AllocatorKind::jemalloc:
-            // Its profiler goes through _Unwind_Backtrace or libunwind; prof:false never unwinds.
-            return seen.prof_enabled;
+            // Its profiler unwinds before it takes a lock of its own, and so waits for the loader exactly where its
+            // unwinder does (jemalloc 5.3.0, src/prof.c: prof_tctx_create). prof:false never unwinds.
+            return seen.prof_enabled && method_asks_for_loader_lock(seen);
         case AllocatorKind::tcmalloc:
         case AllocatorKind::tcmalloc_debug:
             return method_asks_for_loader_lock(seen);

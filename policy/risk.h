@@ -11,20 +11,45 @@
 
 namespace unknot {
 
-enum class Verdict : std::uint8_t { not_affected, is_protected, at_risk, deadlocked };
+enum class Verdict : std::uint8_t { not_affected, is_protected, at_risk, deadlocked, unknown };
+
+// The worst first.
+inline constexpr Verdict every_verdict[] = {Verdict::deadlocked, Verdict::at_risk, Verdict::unknown,
+                                            Verdict::is_protected, Verdict::not_affected};
+
+// What a verdict would need and could not be had.
+enum class Missing : std::uint8_t {
+    nothing,
+    permission,  // to read the process
+    life,        // it has ended and waits to be collected
+    word_size,   // a 32-bit process
+    malloc,      // no malloc was found by name
+    file,        // of an object that may define malloc
+    waits,       // what its threads wait for
+    end,         // threads have not moved, and that they never will could not be shown
+};
 
 // What a deadlock that was seen goes through.
 enum class Cycle : std::uint8_t {
     none,
-    other_locks,   // a loader lock and one that is not the loader's: what the shim is for
-    loader_locks,  // loader locks alone, in two orders: no allocator takes part, the shim cures nothing
-    owner_gone,    // the write lock's owner is no thread of the process: forked beside a walk
-    interrupted,   // a signal came between taking the write lock and recording its owner, and its handler walks
+    other_locks,  // a loader lock, and a wait inside the allocator or an unwinder: what the shim is for
+    owner_gone,   // the write lock's owner is no thread of the process: forked beside a walk
+    interrupted,  // a signal came between taking the write lock and recording its owner, and its handler walks
+    // The shim cures none of these.
+    loader_locks,       // loader locks alone, in two orders: no allocator takes part
+    waits_under_lock,   // the loader lock's owner waits for a thread that waits for the loader lock
+    application_locks,  // locks of the program, in two orders, with or without a loader lock
+    own_lock,           // a thread waits for a mutex that it owns: a signal handler or a callback came back into it
+    abandoned_lock,     // the owner of a mutex is no thread of the process
 };
 
 enum class Reason : std::uint8_t {
-    cycle_seen,                 // threads wait for each other through a loader lock
-    cycle_of_loader_locks,      // the same, and through nothing else
+    cycle_seen,               // threads wait for each other through a loader lock
+    cycle_of_loader_locks,    // the same, and through nothing else
+    waits_under_loader_lock,  // a thread joins, or waits for, one that waits for the loader lock which it owns
+    cycle_of_application_locks,
+    waits_for_own_lock,
+    lock_abandoned,
     forked_beside_walk,         // the owner of the write lock stayed in the parent
     walk_interrupted,           // a signal handler walks while its thread takes or leaves the write lock
     both_edges_witnessed,       // observe mode saw L -> M and M -> L
@@ -34,11 +59,18 @@ enum class Reason : std::uint8_t {
     unwinds_somehow,            // full build, method not known
     allocator_profiles,         // jemalloc with prof:true
     allocator_unknown,          // assumed to unwind
-    walker_allocates,           // an async-profiler before 4.0 is in the process
+    walker_allocates,           // a library is in the process that allocates inside its walks (edge L -> M)
     never_unwinds,              // this allocator takes no stack trace
     profiling_off,              // jemalloc without prof:true
     unwinds_without_loader,     // generic_fp, or libgcc with _dl_find_object
     sanitizer_allocates,        // malloc belongs to a sanitizer: frame pointers, no loader
+    not_permitted,              // these seven: what is missing, for the verdict "unknown"
+    has_ended,
+    other_word_size,
+    malloc_not_found,
+    file_unreadable,
+    waits_unreadable,
+    end_not_shown,
     shim_protects,
     shim_passive,          // the shim is there, in a mode that does not protect
     shim_bypassed,         // malloc does not reach the shim
@@ -48,7 +80,13 @@ enum class Reason : std::uint8_t {
 enum class Advice : std::uint8_t {
     end_the_process,         // a deadlocked process does not come back
     keep_one_order,          // no dladdr, dlsym or dlopen inside a walk: only the program can mend it
-    upgrade_async_profiler,  // to 4.0 or later
+    wait_after_loading,      // no join and no wait in constructors, destructors, exit handlers, JNI_OnLoad
+    order_locks,             // the program's locks in one order, and none around dlopen that a constructor takes
+    no_locks_in_handlers,    // in signal handlers
+    no_locks_after_fork,     // in the child of a process with threads
+    get_permission,          // to read the process
+    look_again,              // and see whether the same threads still wait
+    upgrade_async_profiler,  // to 4.0 or later: given where its build allocates in walks
     use_generic_fp,          // TCMALLOC_STACKTRACE_METHOD=generic_fp
     use_libgcc,              // TCMALLOC_STACKTRACE_METHOD=libgcc
     turn_profiling_off,      // MALLOC_CONF=prof:false
@@ -71,15 +109,16 @@ struct ShimFacts {
 
 struct RiskFacts {
     AllocatorEvidence allocator{};
-    bool libgcc_walks = false;      // its libgcc_s does not use _dl_find_object
     bool knows_generic_fp = false;  // the build has that method
     bool knows_libgcc = false;
-    bool malloc_in_executable = false;  // no preloaded malloc is ever called
-    bool is_static = false;             // no loader: LD_PRELOAD does nothing
-    bool sanitizer = false;             // malloc belongs to a sanitizer
-    bool old_async_profiler = false;    // earlier than 4.0, or a fork that parses symbols in a walk
+    bool malloc_in_executable = false;      // no preloaded malloc is ever called
+    bool is_static = false;                 // no loader: LD_PRELOAD does nothing
+    bool sanitizer = false;                 // malloc belongs to a sanitizer
+    bool walker_allocates = false;          // a library in the process allocates in a walk, or may
+    bool async_profiler_allocates = false;  // and that is async-profiler
     bool both_edges_witnessed = false;
     Cycle cycle = Cycle::none;
+    Missing missing = Missing::nothing;
     ShimFacts shim{};
 };
 
@@ -112,8 +151,7 @@ constexpr bool judge_allocator(const RiskFacts& facts, ShortList<Reason, 8>& rea
     const AllocatorEvidence& seen = facts.allocator;
     if (facts.sanitizer) return reasons.add(Reason::sanitizer_allocates), false;
     const AllocatorKind kind = identify(seen);
-    const bool old_libgcc = seen.stack_method == StackMethod::libgcc && facts.libgcc_walks;
-    if (unwinds_inside_malloc(seen) || (is_full_tcmalloc(kind) && old_libgcc)) {
+    if (unwinds_inside_malloc(seen)) {
         if (kind == AllocatorKind::unknown) return reasons.add(Reason::allocator_unknown), true;
         if (kind == AllocatorKind::jemalloc) reasons.add(Reason::allocator_profiles);
         if (seen.stack_method == StackMethod::libunwind) reasons.add(Reason::unwinds_with_libunwind);
@@ -123,8 +161,10 @@ constexpr bool judge_allocator(const RiskFacts& facts, ShortList<Reason, 8>& rea
         if (seen.stack_method == StackMethod::unknown) reasons.add(Reason::unwinds_somehow);
         return true;
     }
-    if (kind == AllocatorKind::jemalloc)
+    if (kind == AllocatorKind::jemalloc && !seen.prof_enabled)
         reasons.add(Reason::profiling_off);
+    else if (kind == AllocatorKind::jemalloc)
+        reasons.add(Reason::unwinds_without_loader);
     else
         reasons.add(is_full_tcmalloc(kind) ? Reason::unwinds_without_loader : Reason::never_unwinds);
     return false;
@@ -148,11 +188,11 @@ constexpr void advise_shim(const RiskFacts& facts, ShortList<Advice, 8>& advice)
 constexpr void advise(const RiskFacts& facts, ShortList<Advice, 8>& advice) {
     const AllocatorEvidence& seen = facts.allocator;
     const AllocatorKind kind = identify(seen);
-    if (facts.old_async_profiler) advice.add(Advice::upgrade_async_profiler);
+    if (facts.async_profiler_allocates) advice.add(Advice::upgrade_async_profiler);
     if (is_full_tcmalloc(kind)) {
         if (facts.knows_generic_fp && seen.stack_method != StackMethod::generic_fp) advice.add(Advice::use_generic_fp);
         if (facts.knows_libgcc && seen.stack_method != StackMethod::libgcc && seen.glibc_minor >= 35 &&
-            !facts.libgcc_walks && !seen.unwind_backtrace_is_libunwind)
+            !seen.libgcc_walks && !seen.unwind_backtrace_is_libunwind)
             advice.add(Advice::use_libgcc);
         advice.add(facts.malloc_in_executable ? Advice::link_tcmalloc_minimal : Advice::use_tcmalloc_minimal);
     }
@@ -166,6 +206,14 @@ constexpr Reason reason_for(Cycle cycle) {
     switch (cycle) {
         case Cycle::loader_locks:
             return Reason::cycle_of_loader_locks;
+        case Cycle::waits_under_lock:
+            return Reason::waits_under_loader_lock;
+        case Cycle::application_locks:
+            return Reason::cycle_of_application_locks;
+        case Cycle::own_lock:
+            return Reason::waits_for_own_lock;
+        case Cycle::abandoned_lock:
+            return Reason::lock_abandoned;
         case Cycle::owner_gone:
             return Reason::forked_beside_walk;
         case Cycle::interrupted:
@@ -180,19 +228,77 @@ constexpr bool needs_no_allocator(Cycle cycle) {
     return cycle == Cycle::owner_gone || cycle == Cycle::interrupted;
 }
 
+constexpr Reason reason_for(Missing missing) {
+    switch (missing) {
+        case Missing::life:
+            return Reason::has_ended;
+        case Missing::word_size:
+            return Reason::other_word_size;
+        case Missing::malloc:
+            return Reason::malloc_not_found;
+        case Missing::file:
+            return Reason::file_unreadable;
+        case Missing::waits:
+            return Reason::waits_unreadable;
+        case Missing::end:
+            return Reason::end_not_shown;
+        default:
+            return Reason::not_permitted;
+    }
+}
+
+constexpr Judgement unknown_for(Missing missing) {
+    Judgement result;
+    result.verdict = Verdict::unknown;
+    result.reasons.add(reason_for(missing));
+    if (missing == Missing::permission) result.advice.add(Advice::get_permission);
+    if (missing == Missing::end) result.advice.add(Advice::look_again);
+    return result;
+}
+
+constexpr bool shim_is_no_cure(Cycle cycle) {
+    return cycle >= Cycle::loader_locks;
+}
+
+// Only the program can be mended.
+constexpr Judgement beyond_the_shim(Cycle cycle) {
+    Judgement result;
+    result.verdict = Verdict::deadlocked;
+    result.reasons.add(reason_for(cycle));
+    result.advice.add(Advice::end_the_process);
+    switch (cycle) {
+        case Cycle::loader_locks:
+            return result.advice.add(Advice::keep_one_order), result;
+        case Cycle::waits_under_lock:
+            return result.advice.add(Advice::wait_after_loading), result;
+        case Cycle::application_locks:
+            return result.advice.add(Advice::order_locks), result;
+        case Cycle::own_lock:
+            return result.advice.add(Advice::no_locks_in_handlers), result;
+        case Cycle::abandoned_lock:
+            return result.advice.add(Advice::no_locks_after_fork), result;
+        default:
+            return result;
+    }
+}
+
 constexpr Judgement judge(const RiskFacts& facts) {
+    if (shim_is_no_cure(facts.cycle)) return beyond_the_shim(facts.cycle);
     Judgement result;
     const bool deadlocked = facts.cycle != Cycle::none;
     if (deadlocked) {
         result.verdict = Verdict::deadlocked;
         result.reasons.add(reason_for(facts.cycle));
         result.advice.add(Advice::end_the_process);
-        if (facts.cycle == Cycle::loader_locks) result.advice.add(Advice::keep_one_order);
     }
     if (facts.both_edges_witnessed) result.reasons.add(Reason::both_edges_witnessed);
     const bool asks = judge_allocator(facts, result.reasons);
     const bool risky = asks || facts.both_edges_witnessed;
-    if (risky && facts.old_async_profiler) result.reasons.add(Reason::walker_allocates);
+    // A risk that was seen is one, also where a deadlock could not be excluded, or malloc not be found.
+    const bool seen = facts.both_edges_witnessed || (asks && facts.missing == Missing::waits);
+    if (!deadlocked && facts.missing != Missing::nothing && !(seen && facts.missing != Missing::end))
+        return unknown_for(facts.missing);
+    if (risky && facts.walker_allocates) result.reasons.add(Reason::walker_allocates);
     const bool safe = shim_protects(facts.shim);
     if (facts.shim.present && (risky || deadlocked)) {
         if (!facts.shim.reached)
@@ -208,9 +314,7 @@ constexpr Judgement judge(const RiskFacts& facts) {
         result.verdict = safe ? Verdict::is_protected : Verdict::at_risk;
         if (safe) return result;
     }
-    // What helps against the allocator's part would not have helped here.
-    if (facts.cycle == Cycle::loader_locks) return result;
-    if (needs_no_allocator(facts.cycle))
+    if (needs_no_allocator(facts.cycle) || (deadlocked && !risky))
         advise_shim(facts, result.advice);
     else if (risky)
         advise(facts, result.advice);
@@ -220,6 +324,7 @@ constexpr Judgement judge(const RiskFacts& facts) {
 static_assert(judge({.allocator = {.is_libc = true}}).verdict == Verdict::not_affected);
 static_assert(judge({.allocator = {.has_tc_malloc = true, .has_growth_stacks = true, .glibc_minor = 36}}).verdict ==
               Verdict::at_risk);
+static_assert(judge({.missing = Missing::permission}).verdict == Verdict::unknown);
 static_assert(judge({.allocator = {.is_libc = true}, .cycle = Cycle::other_locks}).verdict == Verdict::deadlocked);
 
 }  // namespace unknot

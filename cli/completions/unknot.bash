@@ -18,16 +18,15 @@ _unknot() {
         --allocator) mapfile -t COMPREPLY < <(compgen -W "tcmalloc tcmalloc_minimal mimalloc jemalloc" -f -- "$word"); return ;;
         --mode) mapfile -t COMPREPLY < <(compgen -W "auto protect observe off" -- "$word"); return ;;
         --format) mapfile -t COMPREPLY < <(compgen -W "text json openmetrics" -- "$word"); return ;;
-        --library | --report) if [[ $command != run || $before == --library ]]; then
-            mapfile -t COMPREPLY < <(compgen -f -- "$word"); return
-        fi ;;
+        --library | --report) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+        --only) mapfile -t COMPREPLY < <(compgen -W "deadlocked at-risk unknown protected not-affected" -- "$word"); return ;;
         --watch | --count) return ;;
     esac
     local options=""
     case $command in
-        "") options="run doctor stat --help --version" ;;
-        run) options="--allocator --mode --report --library --dry-run --json --help --" ;;
-        doctor) options="--all --json --report --no-report --help --" ;;
+        "") options="run doctor stat help version --help --version" ;;
+        run) options="--allocator --mode --stats --library --dry-run --json --help --" ;;
+        doctor) options="--all --only --json --report --help --" ;;
         stat) options="--all --watch --count --format --json --help" ;;
     esac
     if [[ $word != -* && ($command == doctor || $command == stat) ]]; then

@@ -104,11 +104,11 @@ void find_unwinder(const Process* process, const Objects& objects, const Object&
     else if (has(object, "_Unwind_Backtrace", own))
         bound = &object;
     if (bound == nullptr || bound->file == nullptr) {
-        facts.libgcc_walks = facts.knows_libgcc;  // nothing known to be safe
+        facts.evidence.libgcc_walks = true;  // nothing known to be safe
         return;
     }
     facts.evidence.unwind_backtrace_is_libunwind = is_nongnu_libunwind(*bound);
-    facts.libgcc_walks = !bound->file->imports("_dl_find_object") && !bound->file->defined("_dl_find_object");
+    facts.evidence.libgcc_walks = !bound->file->imports("_dl_find_object") && !bound->file->defined("_dl_find_object");
     if (facts.evidence.stack_method == StackMethod::libgcc) facts.unwinder = bound->name();
 }
 
@@ -156,8 +156,7 @@ AllocatorFacts allocator_of(const Process* process, const Objects& objects, cons
         seen.has_tc_malloc && (has(*object, "HeapProfilerStart", own) || has(*object, "_Z13GetStackTracePPvii", own) ||
                                !object->file->strings_equal_to("generic_fp").empty());
     seen.has_growth_stacks = facts.full_build;
-    // tcmalloc_minimal_debug takes no stack traces either.
-    seen.is_debug_build = facts.full_build && object->file->soname().find("_debug") != std::string::npos;
+    seen.is_debug_build = object->file->soname().find("_debug") != std::string::npos;
     facts.kind = identify(seen);
     if (facts.full_build) find_stack_method(process, *object, environment, facts);
     if (facts.kind == AllocatorKind::jemalloc) {

@@ -20,7 +20,6 @@ struct AllocatorFacts {
     std::string unwinder;            // object that unwinds for it
     bool full_build = false;         // takes stack traces
     bool knows_generic_fp = false, knows_libgcc = false;
-    bool libgcc_walks = false;  // its _Unwind_Backtrace goes through dl_iterate_phdr
     bool in_executable = false;
     bool sanitizer = false;
     std::vector<std::string> unused;  // other allocators that are loaded but whose malloc is not called

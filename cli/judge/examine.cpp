@@ -61,39 +61,70 @@ void find_shim(const Process* process, const Objects& objects, const Environment
 
 Cycle kind_of(const Deadlock& deadlock) {
     if (!deadlock.seen) return Cycle::none;
-    bool loader_alone = true;
+    bool loader_alone = true, curable = false, waits = false;
     for (const CycleStep& step : deadlock.cycle) {
-        if (step.source == OwnerSource::absent) return Cycle::owner_gone;
+        if (step.source == OwnerSource::absent) return step.through_loader ? Cycle::owner_gone : Cycle::abandoned_lock;
         if (step.source == OwnerSource::interrupted) return Cycle::interrupted;
+        if (step.source == OwnerSource::itself) return step.shim_cuts ? Cycle::other_locks : Cycle::own_lock;
         loader_alone = loader_alone && step.through_loader;
+        curable = curable || step.shim_cuts;
+        waits = waits || step.source == OwnerSource::joined || step.source == OwnerSource::nobody;
     }
-    return loader_alone ? Cycle::loader_locks : Cycle::other_locks;
+    if (loader_alone) return Cycle::loader_locks;
+    if (curable) return Cycle::other_locks;
+    return waits ? Cycle::waits_under_lock : Cycle::application_locks;
+}
+
+// Is there an object that could not be read, and would be asked for malloc before the one that was found?
+bool hides_malloc(const Objects& objects, const AllocatorFacts& allocator) {
+    for (const Object& object : objects.list) {
+        if (object.file == nullptr) return true;
+        if (object.start == allocator.object_start) return false;
+    }
+    return false;
+}
+
+Missing missing_from(const Examination& found, const Objects& objects) {
+    if (!found.missing_permission.empty()) return Missing::permission;
+    if (hides_malloc(objects, found.allocator)) return Missing::file;
+    if (found.allocator.object.empty()) return Missing::malloc;
+    if (!found.deadlock.suspicion.empty()) return Missing::end;
+    return found.deadlock.cannot_tell.empty() ? Missing::nothing : Missing::waits;
+}
+
+// Nothing of it can be read.
+Examination unknown(Examination found, Missing missing) {
+    found.facts.missing = missing;
+    found.judgement = judge(found.facts);
+    return found;
 }
 
 void judge_it(const Objects& objects, Examination& found) {
     RiskFacts& facts = found.facts;
     facts.allocator = found.allocator.evidence;
-    facts.libgcc_walks = found.allocator.libgcc_walks;
     facts.knows_generic_fp = found.allocator.knows_generic_fp;
     facts.knows_libgcc = found.allocator.knows_libgcc;
     facts.malloc_in_executable = found.allocator.in_executable;
     facts.is_static = found.libc.is_static;
     facts.sanitizer = found.allocator.sanitizer;
-    facts.old_async_profiler = std::any_of(found.walkers.begin(), found.walkers.end(),
-                                           [](const Walker& walker) { return walker.old_async_profiler; });
+    for (const Walker& walker : found.walkers) {
+        facts.walker_allocates = facts.walker_allocates || walker.allocates();
+        facts.async_profiler_allocates =
+            facts.async_profiler_allocates || (walker.allocates() && walker.is_async_profiler);
+    }
     facts.both_edges_witnessed = found.page && found.page->both_edges_seen();
     facts.cycle = kind_of(found.deadlock);
+    facts.missing = missing_from(found, objects);
     if (found.shim.mode == Mode::automatic) found.shim.mode = resolve_mode(Mode::automatic, facts.allocator);
     facts.shim = found.shim;
     found.judgement = judge(facts);
+    if (!found.missing_permission.empty()) return;  // what follows from that is not worth a note
     if (!objects.order_known && found.pid != 0 && !found.libc.is_static)
         found.notes.push_back(
             "the loader's list of objects could not be read: their order is guessed from the addresses");
     for (const Object& object : objects.list)
         if (object.file == nullptr)
             found.notes.push_back(fmt::format("{} could not be read: {}", object.path, object.unreadable));
-    if (found.allocator.object.empty())
-        found.notes.push_back("no malloc was found by name (a stripped static program?): it is judged as unknown");
 }
 
 void gather(const Process* process, const Objects& objects, Examination& found) {
@@ -135,9 +166,21 @@ Examination examine_process(pid_t pid) {
     Examination found;
     found.pid = pid;
     found.name = process.name();
+    found.place = process.place();
     found.executable = process.executable();
     found.command_line = process.command_line();
-    const auto mappings = process.mappings();
+    if (process.is_zombie()) return unknown(std::move(found), Missing::life);
+    std::vector<Mapping> mappings;
+    try {
+        mappings = process.mappings();
+    } catch (const NotPermitted&) {
+        found.missing_permission = missing_permission();
+        return unknown(std::move(found), Missing::permission);
+    }
+    if (const auto program = ElfFile::open(process.program()); program != nullptr && !program->is_64bit()) {
+        found.machine = machine_name(program->machine());
+        return unknown(std::move(found), Missing::word_size);
+    }
     const Objects objects = objects_of(process, mappings);
     if (objects.list.empty()) {
         process.expect_still_the_same();
@@ -145,14 +188,9 @@ Examination examine_process(pid_t pid) {
             fmt::format("process {} ({}) has no program in memory: a kernel thread, or it is ending", pid, found.name));
     }
     gather(&process, objects, found);
-    found.deadlock = look_for_deadlock(process, mappings, objects, found.libc.is_static ? 0 : found.libc.glibc_minor);
+    found.deadlock = look_for_deadlock(process, mappings, objects, found.libc.is_static ? 0 : found.libc.glibc_minor,
+                                       found.allocator.object);
     if (!process.denied().empty()) found.missing_permission = process.denied();
-    if (!found.deadlock.own_lock.empty())
-        found.notes.push_back(found.deadlock.own_lock +
-                              ": for ever, unless another thread unlocks it; a signal handler or a callback may have "
-                              "come back into it. It "
-                              "is no lock of the loader, so the shim does not help");
-    if (!found.deadlock.suspicion.empty()) found.notes.push_back(found.deadlock.suspicion);
     if (!found.deadlock.cannot_tell.empty() && found.missing_permission.empty())
         found.notes.push_back("whether it is deadlocked cannot be told: " + found.deadlock.cannot_tell);
     judge_it(objects, found);

@@ -9,6 +9,7 @@
 #include "cli/judge/allocator_facts.h"
 #include "cli/judge/libc_facts.h"
 #include "cli/judge/threads.h"
+#include "cli/judge/walkers.h"
 #include "cli/read/page_reader.h"
 #include "policy/risk.h"
 
@@ -17,6 +18,7 @@ namespace unknot::cli {
 struct Examination {
     pid_t pid = 0;  // 0: a command that does not run
     std::string name;
+    std::string place;  // container or unit
     std::string executable;
     std::vector<std::string> command_line;
     std::string machine;  // x86_64, aarch64, ...

@@ -9,33 +9,6 @@
 namespace unknot::cli {
 namespace {
 
-struct Known {
-    const char* prefix;  // of the file name
-    const char* what;
-};
-// Libraries that walk, unwind or symbolise inside the process; the ones that parse symbols inside the callback are
-// handled by version below.
-constexpr Known known_walkers[] = {
-    {"libprofiler.so", "gperftools CPU profiler"},
-    {"libtcmalloc_and_profiler.so", "gperftools CPU profiler"},
-    {"libheaptrack_preload", "heaptrack"},
-    {"libheaptrack_inject", "heaptrack"},
-    {"_memray.", "memray"},
-    {"libbytehound", "bytehound"},
-    {"libigprof", "IgProf"},
-    {"libhpcrun", "HPCToolkit"},
-    {"libdd_profiling", "Datadog native profiler"},
-    {"Datadog.Profiler.Native", "Datadog .NET profiler"},
-    {"libunwind_profiler", "an unwinding profiler"},
-    {"libasan.so", "AddressSanitizer"},
-    {"liblsan.so", "LeakSanitizer"},
-    {"libtsan.so", "ThreadSanitizer"},
-    {"libubsan.so", "UndefinedBehaviorSanitizer"},
-    {"libclang_rt.", "an LLVM sanitizer"},
-    {"libbacktrace.so", "libbacktrace (symbolises inside a walk)"},
-};
-constexpr const char* async_profiler_forks[] = {"libjavaProfiler", "libpyroscope", "liblinux-profiler", "libap-"};
-
 // "2.36" after "version 2." in glibc's banner.
 unsigned minor_in(const std::string& banner) {
     constexpr std::string_view before = "version 2.";
@@ -79,43 +52,6 @@ LibcFacts libc_of(const Objects& objects) {
         facts.name = "glibc";
     if (facts.name == "unknown" && executable->file->defined("__init_libc")) facts.name = "musl";
     return facts;
-}
-
-bool async_profiler_is_old(const std::string& version) {
-    char* end = nullptr;
-    const unsigned long major = std::strtoul(version.c_str(), &end, 10);
-    return end == version.c_str() || major < 4;
-}
-
-std::vector<Walker> walkers_of(const Objects& objects) {
-    std::vector<Walker> found;
-    for (const Object& object : objects.list) {
-        const std::string name = object.name();
-        const bool fork = [&] {
-            for (const char* prefix : async_profiler_forks)
-                if (name.starts_with(prefix)) return true;
-            return false;
-        }();
-        constexpr std::string_view banner = "Async-profiler ";
-        std::string version;
-        if (object.file != nullptr && (fork || name.find("asyncProfiler") != std::string::npos)) {
-            const std::string text = object.file->string_starting_with(banner);
-            if (!text.empty()) version = text.substr(banner.size(), text.find(' ', banner.size()) - banner.size());
-        }
-        if (name.find("asyncProfiler") != std::string::npos || !version.empty()) {
-            found.push_back({name, fmt::format("async-profiler {}", version.empty() ? "of unknown version" : version),
-                             async_profiler_is_old(version)});
-            if (fork) found.back().what += " (a fork)";
-            continue;
-        }
-        if (fork) {
-            found.push_back({name, "a fork of async-profiler", false});
-            continue;
-        }
-        for (const Known& known : known_walkers)
-            if (name.starts_with(known.prefix)) found.push_back({name, known.what, false});
-    }
-    return found;
 }
 
 }  // namespace unknot::cli

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// A deadlock is a cycle that does not move. Seen once, a thread that waits for a loader lock means nothing; a waiter
-// that has not been on a processor since (its count of context switches stands still) proves that the lock was never
-// handed on meanwhile, because handing it on wakes the waiter.
+// A deadlock is a wait that cannot end. Seen once, a thread that waits for a lock means nothing: it is looked at until
+// either somebody moves or nobody has for a second.
 #include "cli/judge/threads.h"
 
 #include <fmt/format.h>
-#include <sys/syscall.h>
 
 #include <algorithm>
 #include <chrono>
-#include <map>
-#include <optional>
+#include <set>
 #include <thread>
 
+#include "cli/judge/samples.h"
+#include "cli/judge/steps.h"
 #include "cli/judge/waits.h"
-#include "cli/read/trouble.h"
 
 namespace unknot::cli {
 namespace {
@@ -23,203 +21,130 @@ constexpr int samples_wanted = 6;
 constexpr int interval_ms = 200;
 constexpr std::size_t most_stacks = 64;
 
-using Snapshot = std::map<pid_t, ThreadState>;
-
 class Search {
   public:
-    Search(const Process& process, const std::vector<Mapping>& mappings, const Objects& objects, unsigned glibc_minor)
-        : process_(process), mappings_(mappings), objects_(objects), glibc_minor_(glibc_minor) {}
+    Search(const Process& process, const std::vector<Mapping>& mappings, const Objects& objects, unsigned glibc_minor,
+           const std::string& allocator)
+        : process_(process),
+          objects_(objects),
+          glibc_minor_(glibc_minor),
+          steps_(process, mappings, objects, samples_, result_.locks, allocator) {}
 
     Deadlock run();
 
   private:
-    Snapshot sample();
-    bool has_waiter_for_loader(const Snapshot& snapshot) const;
-    bool has_waiter_for_itself(const Snapshot& snapshot) const;
-    void note_own_lock();
-    std::uint64_t steady_wait(pid_t tid) const;
-    bool never_ran(pid_t tid) const;
-    pid_t thread_with_inner(std::int32_t inner) const;
-    std::string lock_name(std::uint64_t address) const;
-    std::optional<std::int32_t> recorded_owner(std::uint64_t address) const;
-    pid_t inferred_owner(std::uint64_t address, std::string& evidence);
-    const Stack& stack_of(pid_t tid);
-    void look_for_interruption(CycleStep& step);
-    CycleStep step_of(pid_t tid, std::uint64_t address);
+    bool is_worth_watching() const;
+    bool nobody_else_can_move(const std::vector<CycleStep>& chain) const;
     bool follow(pid_t first);
+    bool end_of(std::vector<CycleStep> chain, pid_t last);
+    void suspect(const std::vector<CycleStep>& chain, pid_t last);
     void describe_threads();
 
     const Process& process_;
-    const std::vector<Mapping>& mappings_;
     const Objects& objects_;
     unsigned glibc_minor_;
-    std::vector<Snapshot> samples_;
-    std::map<pid_t, Stack> stacks_;
-    std::optional<StackReader> reader_;
     Deadlock result_;
+    Samples samples_;
+    Steps steps_;
 };
 
-Snapshot Search::sample() {
-    Snapshot snapshot;
-    for (ThreadState& thread : process_.threads()) {
-        const pid_t tid = thread.tid;
-        snapshot.emplace(tid, std::move(thread));
+// A waiter for a loader lock, one whose chain of owners comes round or leads to nobody, or the only thread.
+bool Search::is_worth_watching() const {
+    for (const auto& entry : samples_.last()) {
+        std::set<pid_t> seen;
+        for (const ThreadState* thread = &entry.second; seen.insert(thread->tid).second;) {
+            const std::uint64_t address = waited_for(*thread);
+            if (address == 0) break;
+            if (result_.locks.at(address) != nullptr) return true;
+            if (samples_.last().size() == 1 && waits_for_ever(*thread)) return true;
+            const auto words = process_.read<MutexWords>(address);
+            // A lock without an owner word, libc's own, is rarely met with a waiter.
+            if (!words || !is_held_mutex(*words)) {
+                if (waits_for_mutex(*thread)) return true;
+                break;
+            }
+            const pid_t owner = samples_.thread_with_inner(words->owner);
+            if (owner == 0 && waits_for_mutex(*thread)) return true;
+            if (seen.contains(owner)) return true;
+            const auto next = samples_.last().find(owner);
+            if (next == samples_.last().end()) break;
+            thread = &next->second;
+        }
     }
-    return snapshot;
+    return false;
 }
 
-bool Search::has_waiter_for_loader(const Snapshot& snapshot) const {
-    return std::any_of(snapshot.begin(), snapshot.end(), [&](const auto& entry) {
-        const std::uint64_t address = waited_for(entry.second);
-        return address != 0 && result_.locks.at(address) != nullptr;
+// Whoever could bring what the last of them waits for is itself one that waits for a thread.
+bool Search::nobody_else_can_move(const std::vector<CycleStep>& chain) const {
+    const bool chain_waits = std::all_of(chain.begin(), chain.end(), [&](const CycleStep& step) {
+        return step.through_loader || samples_.waits_for_a_thread(step.tid);
     });
+    return chain_waits && std::all_of(samples_.last().begin(), samples_.last().end(),
+                                      [&](const auto& entry) { return samples_.waits_for_a_thread(entry.first); });
 }
 
-bool Search::has_waiter_for_itself(const Snapshot& snapshot) const {
-    return std::any_of(snapshot.begin(), snapshot.end(),
-                       [&](const auto& entry) { return waits_for_itself(process_, entry.second); });
-}
-
-// No verdict: such a mutex may be meant for another thread to unlock, as long as libc does not mind.
-void Search::note_own_lock() {
-    for (const auto& [tid, thread] : samples_.back()) {
-        const std::uint64_t address = steady_wait(tid);
-        if (address == 0 || !never_ran(tid) || !waits_for_itself(process_, thread)) continue;
-        result_.own_lock = fmt::format("thread {} ({}) waits for {}, a mutex that it owns itself", tid, thread.name,
-                                       lock_name(address));
+void Search::suspect(const std::vector<CycleStep>& chain, pid_t last) {
+    if (chain.empty() || !result_.suspicion.empty()) return;
+    const bool matters = std::any_of(chain.begin(), chain.end(), [](const CycleStep& step) {
+        return step.through_loader || step.source == OwnerSource::itself;
+    });
+    if (!matters) return;  // a lock of the program that is held for long
+    const CycleStep& first = chain.front();
+    if (!samples_.never_ran(first.tid)) return;
+    const std::string who = fmt::format("thread {} ({}) waits for {}", first.tid, first.thread_name, first.waits_for);
+    if (last == 0) {
+        result_.suspicion = who + " all the time, and who keeps it from going on could not be shown";
         return;
     }
+    const auto thread = samples_.last().find(last);
+    if (thread == samples_.last().end() || !samples_.never_ran(last)) return;  // it works, or has gone on
+    const std::uint64_t address = waited_for(thread->second);
+    result_.suspicion = fmt::format(
+        "{} all the time, behind thread {} ({}), which {} and has not moved either: it is deadlocked unless "
+        "something else lets that thread go on",
+        who, last, thread->second.name,
+        address != 0 ? "waits for " + steps_.lock_name(address)
+                     : fmt::format("is in system call {}", thread->second.syscall));
 }
 
-// The address this thread waited for in every sample; a spin lock's waiter wakes up now and then (its futex wait has a
-// timeout), so samples that met it awake do not count, as long as two met it asleep. 0: it moves.
-std::uint64_t Search::steady_wait(pid_t tid) const {
-    std::uint64_t address = 0;
-    int met = 0;
-    for (const Snapshot& snapshot : samples_) {
-        const auto found = snapshot.find(tid);
-        if (found == snapshot.end()) return 0;
-        const std::uint64_t now = waited_for(found->second);
-        if (now == 0 && found->second.in_syscall && found->second.syscall != SYS_nanosleep &&
-            found->second.syscall != SYS_clock_nanosleep && found->second.syscall != SYS_sched_yield)
-            return 0;
-        if (now == 0) continue;
-        if (address != 0 && address != now) return 0;
-        address = now;
-        ++met;
+// The chain has come to a thread that waits for nothing with an owner.
+bool Search::end_of(std::vector<CycleStep> chain, pid_t last) {
+    const bool owns_loader = chain.size() > 1 && chain[chain.size() - 2].through_loader;
+    if (!chain.empty() && chain.back().source == OwnerSource::nobody && !chain.back().through_loader && owns_loader &&
+        nobody_else_can_move(chain)) {
+        result_.cycle = std::move(chain);
+        return true;
     }
-    return met >= 2 ? address : 0;
+    suspect(chain, last);
+    return false;
 }
 
-bool Search::never_ran(pid_t tid) const {
-    const ThreadState &first = samples_.front().at(tid), &last = samples_.back().at(tid);
-    return first.switches == last.switches && first.cpu_ticks == last.cpu_ticks;
-}
-
-pid_t Search::thread_with_inner(std::int32_t inner) const {
-    for (const auto& [tid, thread] : samples_.back())
-        if (thread.inner_tid == inner) return tid;
-    return 0;
-}
-
-std::string Search::lock_name(std::uint64_t address) const {
-    if (const LoaderLock* lock = result_.locks.at(address)) return lock->name + " (loader lock)";
-    const Object* object = objects_.containing(address);
-    if (object == nullptr) return fmt::format("a futex at {:#x}", address);
-    // libunwind's cache lock is a static that a stripped library has no name for.
-    if (object->exports("__libunwind_Unwind_Backtrace") && !object->file->covering(address - object->bias))
-        return fmt::format("a lock of libunwind, {}+{:#x}", object->name(), address - object->bias);
-    return objects_.describe(address);
-}
-
-// A mutex records its owner. What lies at the address is one if it has a mutex's shape and the owner is a live thread,
-// or, for the loader's locks, whatever it says.
-std::optional<std::int32_t> Search::recorded_owner(std::uint64_t address) const {
-    const LoaderLock* loader = result_.locks.at(address);
-    const auto words = process_.read<MutexWords>(loader != nullptr ? loader->address : address);
-    if (!words) return std::nullopt;
-    if (loader != nullptr) return words->owner;
-    if (!is_held_mutex(*words) || thread_with_inner(words->owner) == 0) return std::nullopt;
-    return words->owner;
-}
-
-const Stack& Search::stack_of(pid_t tid) {
-    const auto known = stacks_.find(tid);
-    if (known != stacks_.end()) return known->second;
-    if (!reader_) reader_.emplace(process_, objects_, mappings_);
-    // The latest sample that met it asleep.
-    for (auto snapshot = samples_.rbegin(); snapshot != samples_.rend(); ++snapshot) {
-        const auto thread = snapshot->find(tid);
-        if (thread != snapshot->end() && thread->second.in_syscall) return stacks_[tid] = reader_->read(thread->second);
-    }
-    return stacks_[tid];
-}
-
-// A spin lock has no owner word. Its holder, if it takes part in a deadlock through the loader, is a thread that waits
-// for a loader lock with a frame of the lock's own object on its stack.
-pid_t Search::inferred_owner(std::uint64_t address, std::string& evidence) {
-    const Object* object = objects_.containing(address);
-    if (object == nullptr) return 0;
-    for (const auto& [tid, thread] : samples_.back()) {
-        const std::uint64_t wait = steady_wait(tid);
-        if (wait == 0 || wait == address || result_.locks.at(wait) == nullptr) continue;
-        const Stack& stack = stack_of(tid);
-        const Frame* inside = stack.named_frame_in(object->name());
-        if (inside == nullptr) continue;
-        evidence =
-            fmt::format("its stack {} {}", inside->scanned ? "holds a return address in" : "is inside", inside->text);
-        return tid;
-    }
-    return 0;
-}
-
-// Taken, and nobody has signed for it: the waiter itself was about to, or had just crossed its name out.
-void Search::look_for_interruption(CycleStep& step) {
-    const std::string place = stack_of(step.tid).interrupted_walk();
-    if (place.empty() || !step.waits_for.starts_with("_dl_load_write_lock")) return;
-    step.source = OwnerSource::interrupted;
-    step.held_by = step.tid;
-    step.evidence = place;
-}
-
-CycleStep Search::step_of(pid_t tid, std::uint64_t address) {
-    CycleStep step;
-    step.tid = tid;
-    step.thread_name = samples_.back().at(tid).name;
-    step.waits_for = lock_name(address);
-    step.through_loader = result_.locks.at(address) != nullptr;
-    step.callback = stack_of(tid).callback_of_walk();
-    if (const auto owner = recorded_owner(address)) {
-        step.recorded_owner = *owner;
-        step.held_by = *owner == 0 ? 0 : thread_with_inner(*owner);
-        if (step.through_loader && *owner != 0 && step.held_by == 0) step.source = OwnerSource::absent;
-        if (step.through_loader && *owner == 0) look_for_interruption(step);
-        return step;
-    }
-    step.held_by = inferred_owner(address, step.evidence);
-    step.source = OwnerSource::inferred;
-    return step;
-}
-
-// From a waiter for a loader lock along the owners, until a thread comes round again or an owner does not exist.
+// From a waiter along the owners, until a thread comes round again, an owner does not exist, or nobody can be named.
 bool Search::follow(pid_t first) {
     std::vector<CycleStep> chain;
     for (pid_t tid = first;;) {
-        const std::uint64_t address = steady_wait(tid);
-        if (address == 0) return false;
-        chain.push_back(step_of(tid, address));
+        const std::uint64_t address = samples_.steady_wait(tid);
+        if (address == 0) return end_of(std::move(chain), tid);
+        chain.push_back(steps_.step_of(tid, address));
         const CycleStep& step = chain.back();
-        if (step.through_loader && !never_ran(tid)) return false;
+        // Of a spin lock's waiter, which wakes up now and then, this is not asked.
+        if (step.source != OwnerSource::inferred && !samples_.never_ran(tid)) return false;
         if (step.source == OwnerSource::absent || step.source == OwnerSource::interrupted) {
             result_.cycle = {step};
             return true;
         }
-        if (step.held_by == 0) return false;
+        if (step.source == OwnerSource::itself) {
+            // Another thread may be meant to unlock it, as long as libc does not mind: not where a handler came back
+            // into it, and not where nobody is left to do so.
+            if (!step.evidence.empty() || nobody_else_can_move(chain)) return result_.cycle = std::move(chain), true;
+            suspect(chain, tid);
+            return false;
+        }
+        if (step.held_by == 0) return end_of(std::move(chain), step.source == OwnerSource::nobody ? tid : 0);
         tid = step.held_by;
         const auto again =
             std::find_if(chain.begin(), chain.end(), [&](const CycleStep& each) { return each.tid == tid; });
         if (again == chain.end()) continue;
-        if (std::none_of(again, chain.end(), [](const CycleStep& each) { return each.through_loader; })) return false;
         result_.cycle.assign(again, chain.end());
         return true;
     }
@@ -231,15 +156,15 @@ void Search::describe_threads() {
                            [&](const CycleStep& step) { return step.tid == tid; });
     };
     for (const bool wanted : {true, false}) {
-        for (const auto& [tid, thread] : samples_.back()) {
+        for (const auto& [tid, thread] : samples_.last()) {
             if (in_cycle(tid) != wanted) continue;
             ThreadReport report;
             report.state = thread;
             const std::uint64_t address = waited_for(thread);
-            report.waiting = address != 0        ? "waits for " + lock_name(address)
+            report.waiting = address != 0        ? "waits for " + steps_.lock_name(address)
                              : thread.in_syscall ? fmt::format("in system call {}", thread.syscall)
                                                  : "running";
-            if (result_.threads.size() < most_stacks) report.stack = stack_of(tid);
+            if (result_.threads.size() < most_stacks) report.stack = steps_.stack_of(tid);
             result_.threads.push_back(std::move(report));
         }
     }
@@ -247,46 +172,45 @@ void Search::describe_threads() {
 
 Deadlock Search::run() {
     result_.locks = find_loader_locks(process_, objects_, glibc_minor_);
-    samples_.push_back(sample());
+    samples_.add(process_.threads());
     result_.samples = 1;
-    const bool readable = std::all_of(samples_[0].begin(), samples_[0].end(),
+    const bool readable = std::all_of(samples_.last().begin(), samples_.last().end(),
                                       [](const auto& entry) { return entry.second.syscall_readable; });
     if (!process_.denied().empty() || (result_.locks.locks.empty() && glibc_minor_ != 0)) {
         result_.cannot_tell = !process_.denied().empty() ? process_.denied() : result_.locks.why_not;
         return result_;
     }
     if (!readable) result_.cannot_tell = "this kernel does not tell what threads wait for (/proc/PID/task/TID/syscall)";
-    if (!has_waiter_for_loader(samples_[0]) && !has_waiter_for_itself(samples_[0])) return result_;
+    if (!is_worth_watching()) return result_;
 
     for (int n = 1; n < samples_wanted; ++n) {
         std::this_thread::sleep_for(std::chrono::milliseconds(interval_ms));
         process_.expect_still_the_same();
-        samples_.push_back(sample());
+        samples_.add(process_.threads());
     }
     result_.samples = samples_wanted;
     result_.interval_ms = interval_ms;
     result_.locks = find_loader_locks(process_, objects_, glibc_minor_);
-    bool stuck = false;
-    for (const auto& [tid, thread] : samples_.back()) {
-        const std::uint64_t address = steady_wait(tid);
-        if (address == 0 || result_.locks.at(address) == nullptr) continue;
-        stuck = stuck || never_ran(tid);
-        if (follow(tid)) break;
+    // What goes through the loader first: a cycle behind which others merely queue is the one to tell.
+    for (const bool loader : {true, false}) {
+        for (const auto& [tid, thread] : samples_.last()) {
+            const std::uint64_t address = samples_.steady_wait(tid);
+            if (address == 0 || (result_.locks.at(address) != nullptr) != loader) continue;
+            if (!loader && !waits_for_mutex(thread) && samples_.last().size() > 1) continue;
+            if (result_.cycle.empty()) follow(tid);
+        }
     }
     result_.seen = !result_.cycle.empty();
-    if (!result_.seen) note_own_lock();
-    if (!result_.seen && stuck)
-        result_.suspicion =
-            "a thread has waited for a loader lock all the time, but who keeps it from going on could not be shown";
-    if (result_.seen || stuck) describe_threads();
+    if (result_.seen) result_.suspicion.clear();
+    if (result_.seen || !result_.suspicion.empty()) describe_threads();
     return result_;
 }
 
 }  // namespace
 
 Deadlock look_for_deadlock(const Process& process, const std::vector<Mapping>& mappings, const Objects& objects,
-                           unsigned glibc_minor) {
-    return Search(process, mappings, objects, glibc_minor).run();
+                           unsigned glibc_minor, const std::string& allocator) {
+    return Search(process, mappings, objects, glibc_minor, allocator).run();
 }
 
 }  // namespace unknot::cli

@@ -15,6 +15,16 @@ std::uint64_t waited_for(const ThreadState& thread) {
     return waits ? thread.argument[0] : 0;
 }
 
+bool waits_for_ever(const ThreadState& thread) {
+    constexpr std::size_t timeout = 3;
+    return waited_for(thread) != 0 && thread.argument[timeout] == 0;
+}
+
+bool waits_for_mutex(const ThreadState& thread) {
+    constexpr std::uint64_t waited_for_too = 2;  // nptl/lowlevellock.c: futex_wait (futex, 2, private)
+    return waited_for(thread) != 0 && thread.argument[2] == waited_for_too;
+}
+
 bool is_held_mutex(const MutexWords& words) {
     return words.lock >= 1 && words.lock <= 2 && words.owner > 0 && words.users >= 1 && words.kind >= 0 &&
            words.kind < 1024;

@@ -7,10 +7,18 @@
 #include <gelf.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 namespace unknot::cli {
+namespace {
+
+// More than any constant data or symbol table seen (a browser's: 100 MiB), less than what hurts; a hole in a file costs
+// its owner nothing.
+constexpr std::uint64_t most_section_bytes = std::uint64_t{512} << 20;
+
+}  // namespace
 
 std::shared_ptr<ElfFile> ElfFile::open(const std::string& path, std::string* why) {
     static const bool ready = elf_version(EV_CURRENT) != EV_NONE;
@@ -20,7 +28,8 @@ std::shared_ptr<ElfFile> ElfFile::open(const std::string& path, std::string* why
         if (why != nullptr) *why = std::strerror(errno);
         return nullptr;
     }
-    if (ready) file->elf_ = elf_begin(file->fd_, ELF_C_READ_MMAP, nullptr);
+    // Not mapped: whoever may write to the file can make it shorter, and end whoever reads a mapping of it.
+    if (ready) file->elf_ = elf_begin(file->fd_, ELF_C_READ, nullptr);
     if (file->elf_ == nullptr || elf_kind(file->elf_) != ELF_K_ELF) {
         if (why != nullptr) *why = "not an ELF file";
         return nullptr;
@@ -64,6 +73,7 @@ void ElfFile::read_headers() {
     for (Elf_Scn* section = elf_nextscn(elf_, nullptr); section != nullptr; section = elf_nextscn(elf_, section)) {
         GElf_Shdr shape;
         if (gelf_getshdr(section, &shape) == nullptr) continue;
+        if (shape.sh_size > most_section_bytes) continue;
         if (shape.sh_type == SHT_DYNAMIC) read_dynamic(elf_ndxscn(section));
         const bool constant = shape.sh_type == SHT_PROGBITS && (shape.sh_flags & SHF_ALLOC) != 0 &&
                               (shape.sh_flags & (SHF_WRITE | SHF_EXECINSTR)) == 0;
@@ -106,6 +116,7 @@ void ElfFile::read_symbols(unsigned type) const {
     for (Elf_Scn* section = elf_nextscn(elf_, nullptr); section != nullptr; section = elf_nextscn(elf_, section)) {
         GElf_Shdr shape;
         if (gelf_getshdr(section, &shape) == nullptr || shape.sh_type != type || shape.sh_entsize == 0) continue;
+        if (shape.sh_size > most_section_bytes) continue;
         Elf_Data* data = elf_getdata(section, nullptr);
         if (data == nullptr) continue;
         for (int i = 0; static_cast<std::size_t>(i) < shape.sh_size / shape.sh_entsize; ++i) {
@@ -118,6 +129,8 @@ void ElfFile::read_symbols(unsigned type) const {
                 continue;
             }
             const unsigned kind = GELF_ST_TYPE(symbol.st_info);
+            if (type == SHT_SYMTAB && kind == STT_FUNC && GELF_ST_BIND(symbol.st_info) == STB_LOCAL)
+                has_local_symbols_ = true;
             if (kind != STT_OBJECT && kind != STT_FUNC && kind != STT_NOTYPE && kind != STT_GNU_IFUNC) continue;
             // Linker scripts and mapping symbols (aarch64 "$x") would hide the real names.
             if (symbol.st_value == 0 || *name == '$') continue;
@@ -170,6 +183,7 @@ std::optional<std::uint64_t> ElfFile::slot_of(std::string_view name) const {
     for (Elf_Scn* section = elf_nextscn(elf_, nullptr); section != nullptr; section = elf_nextscn(elf_, section)) {
         GElf_Shdr shape, symbols_shape;
         if (gelf_getshdr(section, &shape) == nullptr || shape.sh_type != SHT_RELA || shape.sh_entsize == 0) continue;
+        if (shape.sh_size > most_section_bytes) continue;
         Elf_Scn* symbols = elf_getscn(elf_, shape.sh_link);
         if (symbols == nullptr || gelf_getshdr(symbols, &symbols_shape) == nullptr) continue;
         Elf_Data* rows = elf_getdata(section, nullptr);
@@ -231,6 +245,33 @@ std::string ElfFile::string_starting_with(std::string_view prefix) const {
         }
     }
     return {};
+}
+
+std::vector<std::string> ElfFile::strings_like(bool (*accept)(std::string_view)) const {
+    std::vector<std::string> found;
+    for (const auto& [address, bytes] : constants_) {
+        for (std::size_t at = 0; at < bytes.size();) {
+            const std::size_t end = bytes.find('\0', at);
+            if (end == std::string_view::npos) break;
+            const std::string_view text = bytes.substr(at, end - at);
+            if (!text.empty() && accept(text) && std::find(found.begin(), found.end(), text) == found.end())
+                found.emplace_back(text);
+            at = end + 1;
+        }
+    }
+    return found;
+}
+
+std::string ElfFile::symbol_with(std::string_view part) const {
+    read_static_symbols();
+    for (const auto& [name, symbol] : defined_)
+        if (name.find(part) != std::string::npos) return name;
+    return {};
+}
+
+bool ElfFile::has_local_symbols() const {
+    read_static_symbols();
+    return has_local_symbols_;
 }
 
 }  // namespace unknot::cli

@@ -61,6 +61,13 @@ class ElfFile {
     std::vector<std::uint64_t> strings_equal_to(std::string_view text) const;
     // The first NUL-terminated string that begins with `prefix`, in any constant data section.
     std::string string_starting_with(std::string_view prefix) const;
+    // Every string that stands alone there and that `accept` takes, each once.
+    std::vector<std::string> strings_like(bool (*accept)(std::string_view)) const;
+
+    // The first symbol whose name holds `part`, local ones too; empty: none.
+    std::string symbol_with(std::string_view part) const;
+    // False: stripped, so that a local symbol's absence says nothing.
+    bool has_local_symbols() const;
 
   private:
     struct Constants {
@@ -84,6 +91,7 @@ class ElfFile {
     std::vector<Constants> constants_;
     // .symtab of a JVM has 100,000 names: read when somebody asks.
     mutable bool static_read_ = false;
+    mutable bool has_local_symbols_ = false;
     mutable std::unordered_map<std::string, ElfSymbol> defined_;
     mutable std::unordered_set<std::string> imports_;
     mutable std::map<std::uint64_t, ElfSymbol> by_address_;

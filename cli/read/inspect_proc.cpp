@@ -10,11 +10,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
+#include "cli/read/cgroup.h"
+#include "cli/read/maps.h"
 #include "cli/read/trouble.h"
 
 namespace unknot::cli {
@@ -58,7 +61,11 @@ std::vector<std::string> stat_fields(const std::string& text) {
 std::string stat_name(const std::string& text) {
     const std::size_t open = text.find('('), close = text.rfind(')');
     if (open == std::string::npos || close == std::string::npos || close < open) return {};
-    return text.substr(open + 1, close - open - 1);
+    // A program chooses its name, and it goes to a terminal.
+    std::string name = text.substr(open + 1, close - open - 1);
+    for (char& c : name)
+        if (std::iscntrl(static_cast<unsigned char>(c)) != 0) c = '?';
+    return name;
 }
 
 std::uint64_t number(const std::string& text, int base = 10) {
@@ -66,13 +73,13 @@ std::uint64_t number(const std::string& text, int base = 10) {
 }
 
 // The last number of a "Name:\t1\t2" line of /proc/.../status; 0: no such line.
-std::uint64_t status_number(const std::string& status, std::string_view key) {
+std::uint64_t status_number(const std::string& status, std::string_view key, int base = 10) {
     std::size_t at = status.find(fmt::format("\n{}:", key));
     if (at == std::string::npos) return 0;
     const std::size_t end = status.find('\n', at + 1);
     const std::string line = status.substr(at + 1, end - at - 1);
     const std::size_t last = line.find_last_of(" \t");
-    return last == std::string::npos ? 0 : number(line.substr(last + 1));
+    return last == std::string::npos ? 0 : number(line.substr(last + 1), base);
 }
 
 std::vector<pid_t> numeric_entries(const std::string& folder) {
@@ -95,11 +102,25 @@ constexpr std::size_t start_time_field = 19;  // of stat_fields(): field 22 of p
 }  // namespace
 
 std::string missing_permission() {
+    constexpr unsigned ptrace = 19;  // CAP_SYS_PTRACE, linux/capability.h
+    const std::string status = slurp("/proc/self/status");
+    const bool capable = ((status_number(status, "CapEff", 16) >> ptrace) & 1) != 0;
     const std::string scope = slurp("/proc/sys/kernel/yama/ptrace_scope");
-    std::string text = "reading another user's process needs CAP_SYS_PTRACE: run as that user or as root";
+    // The host's user namespace maps every id to itself.
+    const bool own_ids = slurp("/proc/self/uid_map").find("4294967295") == std::string::npos;
+    std::string text;
+    if (capable) {
+        text = "CAP_SYS_PTRACE is there, but does not reach that process";
+        if (own_ids) text += ": it counts in this user namespace only; run it from the one that process belongs to";
+    } else {
+        text =
+            geteuid() == 0 ? "this root has no CAP_SYS_PTRACE" : "reading another user's process needs CAP_SYS_PTRACE";
+        text += geteuid() == 0 ? ": " : ": run it as that user or as root; ";
+        text += "in a container start it with --cap-add SYS_PTRACE, in Kubernetes with kubectl debug --profile=general";
+    }
     if (!scope.empty() && scope[0] != '0')
-        text +=
-            fmt::format("; kernel.yama.ptrace_scope is {}, which asks for CAP_SYS_PTRACE even for one's own", scope[0]);
+        text += fmt::format("; kernel.yama.ptrace_scope is {}, which asks for CAP_SYS_PTRACE {}", scope[0],
+                            scope[0] == '3' ? "in vain until the next boot" : "even for one's own");
     return text;
 }
 
@@ -154,8 +175,21 @@ std::string Process::executable() const {
     return text;
 }
 
+std::string Process::program() const {
+    return folder() + "/exe";
+}
+
+bool Process::is_zombie() const {
+    const auto fields = stat_fields(slurp(folder() + "/stat"));
+    return !fields.empty() && (fields[0] == "Z" || fields[0] == "X");
+}
+
 std::string Process::outside_path(const std::string& path) const {
     return folder() + "/root" + path;
+}
+
+std::string Process::place() const {
+    return place_in(slurp(folder() + "/cgroup"));
 }
 
 std::vector<std::string> Process::command_line() const {
@@ -176,6 +210,10 @@ std::vector<Mapping> Process::mappings() const {
     if (error == EACCES || error == EPERM)
         throw NotPermitted(fmt::format("cannot read /proc/{}/maps: {}", pid_, missing_permission()));
     if (error != 0) throw ProcessGone(fmt::format("process {} ended while it was being read", pid_));
+    return mappings_in(text);
+}
+
+std::vector<Mapping> mappings_in(const std::string& text) {
     std::vector<Mapping> found;
     for (const std::string& line : split(text, '\n')) {
         Mapping mapping;

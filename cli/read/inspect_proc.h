@@ -50,8 +50,11 @@ class Process {
     pid_t inner_pid() const { return inner_pid_; }
     const std::string& name() const { return name_; }
     std::string executable() const;  // path in the process's own root; empty: kernel thread or gone
+    std::string program() const;     // that file, whatever its path is, as this program can open it
+    bool is_zombie() const;          // it has ended, or its first thread has
     std::string outside_path(const std::string& path) const;  // that path, as this program can open it
     std::vector<std::string> command_line() const;
+    std::string place() const;  // its container or unit; empty: neither
     // As the process was started with; what it changed since does not show.
     std::optional<std::string> environment(std::string_view variable) const;
 
@@ -85,7 +88,7 @@ class Process {
 };
 
 std::vector<pid_t> all_processes();
-// What is missing to read another process's memory, as far as this program can tell.
+// What is missing to read another process, as far as this program can tell, and how to get it.
 std::string missing_permission();
 
 }  // namespace unknot::cli

@@ -35,7 +35,7 @@ std::string look_up(const std::string& command) {
             return candidate;
         from = to + 1;
     }
-    throw Trouble(fmt::format("{}: command not found in PATH", command));
+    throw CannotStart(fmt::format("{}: command not found in PATH", command), exit_not_found);
 }
 
 // "#!/usr/bin/env -S python3 -u" -> "/usr/bin/env", then what env would start.
@@ -106,15 +106,19 @@ Program find_program(const std::string& command) {
         program.file = ElfFile::open(program.path, &why);
         if (program.file != nullptr) break;
         const std::string interpreter = why == "not an ELF file" ? interpreter_of_script(program.path) : std::string();
-        if (interpreter.empty()) throw Trouble(fmt::format("{}: cannot be run: {}", program.path, why));
+        if (interpreter.empty())
+            throw CannotStart(fmt::format("{}: cannot be run: {}", program.path, why),
+                              access(program.path.c_str(), F_OK) != 0 ? exit_not_found : exit_not_executable);
         if (program.script.empty()) program.script = program.path;
         program.path = look_up(interpreter);
     }
-    if (program.file == nullptr) throw Trouble(fmt::format("{}: too many interpreters", command));
-    if (!program.file->is_executable_type()) throw Trouble(fmt::format("{}: not an executable", program.path));
+    if (program.file == nullptr)
+        throw CannotStart(fmt::format("{}: too many interpreters", command), exit_not_executable);
+    if (!program.file->is_executable_type())
+        throw CannotStart(fmt::format("{}: not an executable", program.path), exit_not_executable);
     const std::string& started = program.script.empty() ? program.path : program.script;
     if (access(started.c_str(), X_OK) != 0)
-        throw Trouble(fmt::format("{}: cannot be run: {}", started, std::strerror(errno)));
+        throw CannotStart(fmt::format("{}: cannot be run: {}", started, std::strerror(errno)), exit_not_executable);
     find_privilege(program);
     return program;
 }

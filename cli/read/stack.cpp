@@ -88,6 +88,18 @@ bool follows_a_call(const Process& process, std::uint64_t address) {
 #endif
 }
 
+// Is this where a signal handler returns to: mov $SYS_rt_sigreturn, and the system call?
+bool returns_from_signal(const Process& process, std::uint64_t address) {
+#if defined(__aarch64__)
+    constexpr std::uint64_t code = 0xd4000001d2801168u;  // mov x8, #139; svc #0
+    return process.read<std::uint64_t>(address) == code;
+#else
+    constexpr unsigned char code[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};  // mov $15, %rax; syscall
+    unsigned char seen[sizeof code];
+    return process.read(address, seen, sizeof seen) && std::equal(seen, seen + sizeof seen, code);
+#endif
+}
+
 // Code of the libc that `walk`, a frame in dl_iterate_phdr, is in. Until glibc 2.34 (its NEWS) the locks are another
 // library's.
 bool is_of_libc(const Frame& frame, const Frame& walk) {
@@ -129,6 +141,12 @@ std::string Stack::interrupted_walk() const {
     return {};
 }
 
+// The kernel lets handlers return to this function of libc (sysdeps/unix/sysv/linux/x86_64/libc_sigaction.c), or into
+// the vDSO on aarch64. It has no name in a stripped libc, so it is known by its code.
+bool Stack::signal_frame() const {
+    return std::any_of(frames.begin(), frames.end(), [](const Frame& frame) { return frame.returns_from_signal; });
+}
+
 struct StackReader::Session {
     Target target{};
     Dwfl* dwfl = nullptr;
@@ -163,6 +181,7 @@ Frame StackReader::frame_at(std::uint64_t address, bool is_return) const {
     const Object* object = objects_.containing(is_return ? address - 1 : address);
     frame.object = object == nullptr ? std::string() : object->name();
     frame.text = objects_.describe(address, is_return);
+    frame.returns_from_signal = returns_from_signal(process_, address);
     return frame;
 }
 

@@ -17,7 +17,8 @@ struct Frame {
     std::string text;    // name of the function and object
     std::string object;  // file name; empty: not in any object
     bool has_name() const { return text.ends_with(')'); }
-    bool scanned = false;  // a return address found on the stack, not unwound: it may be stale
+    bool returns_from_signal = false;  // the frame between a signal handler and what it has interrupted
+    bool scanned = false;              // a return address found on the stack, not unwound: it may be stale
 };
 
 struct Stack {
@@ -29,6 +30,8 @@ struct Stack {
     // The function in which an outer walk of the same thread was interrupted while it took or left the loader lock,
     // where the innermost walk waits for it; empty: there is no such walk.
     std::string interrupted_walk() const;
+    // Is a signal handler at work in it?
+    bool signal_frame() const;
 };
 
 class StackReader {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The doctor's findings for programs. Keys are stable; new ones may come.
+// The doctor's findings for programs: docs/unknot.schema.json.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
 #include "cli/say/doctor_output.h"
+#include "cli/say/schema.h"
 #include "cli/say/stat_output.h"
 #include "cli/say/words.h"
 
@@ -17,6 +18,12 @@ const char* name_of_source(OwnerSource source) {
     switch (source) {
         case OwnerSource::recorded:
             return "recorded";
+        case OwnerSource::joined:
+            return "joined";
+        case OwnerSource::itself:
+            return "itself";
+        case OwnerSource::nobody:
+            return "nobody";
         case OwnerSource::inferred:
             return "inferred";
         case OwnerSource::absent:
@@ -66,8 +73,10 @@ Json json_of(const Deadlock& deadlock) {
 
 Json json_of(const Examination& found, const std::string& report) {
     Json json;
+    json["schema"] = schema_version;
     json["pid"] = found.pid == 0 ? Json() : Json(found.pid);
     json["name"] = found.name;
+    json["place"] = found.place;
     json["executable"] = found.executable;
     json["machine"] = found.machine;
     json["verdict"] = cli::name_of(found.judgement.verdict);
@@ -89,8 +98,11 @@ Json json_of(const Examination& found, const std::string& report) {
                          {"unused", found.allocator.unused}};
     json["walkers"] = Json::array();
     for (const Walker& walker : found.walkers)
-        json["walkers"].push_back(
-            {{"object", walker.object}, {"what", walker.what}, {"old_async_profiler", walker.old_async_profiler}});
+        json["walkers"].push_back({{"object", walker.object},
+                                   {"tool", walker.tool},
+                                   {"version", walker.version},
+                                   {"habit", cli::name_of(walker.habit)},
+                                   {"evidence", walker.evidence}});
     json["shim"] = {{"present", found.shim.present}};
     if (found.shim.present) {
         json["shim"]["library"] = found.shim_library;
@@ -107,12 +119,11 @@ Json json_of(const Examination& found, const std::string& report) {
 
 }  // namespace
 
-void print_json(const std::vector<Examination>& found, const std::vector<std::string>& reports, bool single) {
+void print_json(const std::vector<Examination>& found, const std::vector<std::string>& reports) {
     Json all = Json::array();
     for (std::size_t i = 0; i < found.size(); ++i) all.push_back(json_of(found[i], reports[i]));
     // Names of files and threads are bytes, not always UTF-8.
-    const Json& shown = single ? all[0] : all;
-    fmt::print("{}\n", shown.dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", all.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
 }  // namespace unknot::cli

@@ -15,6 +15,7 @@
 
 #include "cli/read/trouble.h"
 #include "cli/say/doctor_output.h"
+#include "cli/say/style.h"
 
 namespace unknot::cli {
 namespace {
@@ -54,18 +55,14 @@ std::string text_of(const Examination& found) {
 
 std::string write_report(const Examination& found, const std::string& wanted) {
     std::string path = wanted;
-    int fd = -1;
-    for (int n = 0; fd < 0; ++n) {
-        if (wanted.empty())
-            path = fmt::format("unknot-report-{}{}.txt", found.pid, n == 0 ? "" : fmt::format("-{}", n));
-        fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (fd >= 0) break;
-        if (errno == EEXIST && wanted.empty() && n < 1000) continue;
+    if (const std::size_t at = path.find("%p"); at != std::string::npos) path.replace(at, 2, std::to_string(found.pid));
+    const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
         throw Trouble(
-            fmt::format("{}: the report cannot be written: {}; give another path with --report, or --no-report", path,
-                        std::strerror(errno)));
-    }
-    const std::string text = text_of(found);
+            fmt::format("{}: the report cannot be written: {}; give another path with --report (%p becomes the "
+                        "process id)",
+                        path, std::strerror(errno)));
+    const std::string text = harmless(text_of(found));
     for (std::size_t done = 0; done < text.size();) {
         const ssize_t n = write(fd, text.data() + done, text.size() - done);
         if (n <= 0 && errno != EINTR) {

@@ -8,8 +8,8 @@
 
 namespace unknot::cli {
 
-// Returns the file's path. An empty `path` means unknot-report-PID.txt here, or the first free name after it; an
-// existing file that was named is not overwritten. Throws Trouble when it cannot be written.
+// Returns the file's path: `path`, where %p becomes the process id. An existing file is not overwritten. Throws Trouble
+// when it cannot be written.
 std::string write_report(const Examination& found, const std::string& path);
 
 }  // namespace unknot::cli

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/judge/allocator_facts.h"
+#include "cli/say/schema.h"
 
 namespace unknot::cli {
 namespace {
@@ -87,10 +88,11 @@ nlohmann::ordered_json json_of_page(const PageReading& reading) {
     return json;
 }
 
-std::string json_of(const std::vector<StatRow>& rows, bool single, bool indented) {
+std::string json_of(const std::vector<StatRow>& rows, bool indented) {
     auto all = nlohmann::ordered_json::array();
     for (const StatRow& row : rows) {
         nlohmann::ordered_json json;
+        json["schema"] = schema_version;
         json["pid"] = row.pid;
         json["name"] = row.name;
         json.update(json_of_page(row.reading));
@@ -102,8 +104,7 @@ std::string json_of(const std::vector<StatRow>& rows, bool single, bool indented
         }
         all.push_back(std::move(json));
     }
-    const auto& shown = single && all.size() == 1 ? all[0] : all;
-    return shown.dump(indented ? 2 : -1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+    return all.dump(indented ? 2 : -1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace unknot::cli

@@ -20,7 +20,7 @@ struct StatRow {
 
 std::string text_of(const StatRow& row);
 nlohmann::ordered_json json_of_page(const PageReading& reading);
-std::string json_of(const std::vector<StatRow>& rows, bool single, bool indented);
+std::string json_of(const std::vector<StatRow>& rows, bool indented);
 std::string openmetrics_of(const std::vector<StatRow>& rows);
 
 }  // namespace unknot::cli

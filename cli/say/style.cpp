@@ -2,8 +2,10 @@
 // Terminal attributes, SGR sequences only.
 #include "cli/say/style.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cctype>
 #include <cstdlib>
 #include <cstring>
 
@@ -15,6 +17,19 @@ bool colours_wanted(int fd) {
     const char* term = std::getenv("TERM");
     if (term != nullptr && std::strcmp(term, "dumb") == 0) return false;
     return isatty(fd) == 1;
+}
+
+std::size_t columns(int fd) {
+    winsize size{};
+    if (isatty(fd) == 1 && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col != 0) return size.ws_col;
+    const char* given = std::getenv("COLUMNS");
+    return given == nullptr ? 0 : std::strtoul(given, nullptr, 10);
+}
+
+std::string harmless(std::string text) {
+    for (char& c : text)
+        if (c != '\n' && std::iscntrl(static_cast<unsigned char>(c)) != 0) c = '?';
+    return text;
 }
 
 std::string coloured(std::string_view text, Colour colour, bool wanted) {

@@ -4,98 +4,66 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cli/read/trouble.h"
 
 namespace unknot::cli {
 
-std::string name_of(Verdict verdict) {
-    switch (verdict) {
-        case Verdict::not_affected:
-            return "not affected";
-        case Verdict::is_protected:
-            return "protected";
-        case Verdict::at_risk:
-            return "at risk";
-        case Verdict::deadlocked:
-            return "deadlocked";
-    }
-    return "unknown";
+namespace {
+
+bool goes_through_loader(const Deadlock& deadlock) {
+    return std::any_of(deadlock.cycle.begin(), deadlock.cycle.end(),
+                       [](const CycleStep& step) { return step.through_loader; });
 }
 
-std::string key_of(Reason reason) {
-    switch (reason) {
-        case Reason::cycle_seen:
-            return "cycle_seen";
-        case Reason::cycle_of_loader_locks:
-            return "cycle_of_loader_locks";
-        case Reason::forked_beside_walk:
-            return "forked_beside_walk";
-        case Reason::walk_interrupted:
-            return "walk_interrupted";
-        case Reason::both_edges_witnessed:
-            return "both_edges_witnessed";
-        case Reason::unwinds_with_libunwind:
-            return "unwinds_with_libunwind";
-        case Reason::unwinds_with_old_libgcc:
-            return "unwinds_with_old_libgcc";
-        case Reason::unwinds_with_wrong_libgcc:
-            return "unwinds_with_wrong_libgcc";
-        case Reason::unwinds_somehow:
-            return "unwinds_somehow";
-        case Reason::allocator_profiles:
-            return "allocator_profiles";
-        case Reason::allocator_unknown:
-            return "allocator_unknown";
-        case Reason::walker_allocates:
-            return "walker_allocates";
-        case Reason::never_unwinds:
-            return "never_unwinds";
-        case Reason::profiling_off:
-            return "profiling_off";
-        case Reason::unwinds_without_loader:
-            return "unwinds_without_loader";
-        case Reason::sanitizer_allocates:
-            return "sanitizer_allocates";
-        case Reason::shim_protects:
-            return "shim_protects";
-        case Reason::shim_passive:
-            return "shim_passive";
-        case Reason::shim_bypassed:
-            return "shim_bypassed";
-        case Reason::shim_sees_walks_only:
-            return "shim_sees_walks_only";
-    }
-    return "unknown";
+bool waits_in_libunwind(const Deadlock& deadlock) {
+    return std::any_of(deadlock.threads.begin(), deadlock.threads.end(), [](const ThreadReport& thread) {
+        return std::any_of(thread.stack.frames.begin(), thread.stack.frames.end(),
+                           [](const Frame& frame) { return frame.object.starts_with("libunwind"); });
+    });
 }
 
-std::string key_of(Advice advice) {
-    switch (advice) {
-        case Advice::end_the_process:
-            return "end_the_process";
-        case Advice::keep_one_order:
-            return "keep_one_order";
-        case Advice::upgrade_async_profiler:
-            return "upgrade_async_profiler";
-        case Advice::use_generic_fp:
-            return "use_generic_fp";
-        case Advice::use_libgcc:
-            return "use_libgcc";
-        case Advice::turn_profiling_off:
-            return "turn_profiling_off";
-        case Advice::use_tcmalloc_minimal:
-            return "use_tcmalloc_minimal";
-        case Advice::use_another_allocator:
-            return "use_another_allocator";
-        case Advice::link_tcmalloc_minimal:
-            return "link_tcmalloc_minimal";
-        case Advice::set_protect_mode:
-            return "set_protect_mode";
-        case Advice::preload_shim_first:
-            return "preload_shim_first";
-        case Advice::use_shim:
-            return "use_shim";
+// Which of them allocate in a walk, and how that is known.
+std::string sentence_of_walkers(const std::vector<Walker>& walkers) {
+    std::string text;
+    for (const Walker& walker : walkers) {
+        if (!walker.allocates()) continue;
+        if (!text.empty()) text += "; ";
+        text += fmt::format("{} ({}) {} while it holds the loader lock: {}", title(walker), walker.object,
+                            walker.habit == Habit::allocates_in_walk ? "allocates" : "may allocate", walker.evidence);
     }
-    return "unknown";
+    return text;
+}
+
+}  // namespace
+
+std::string title(const Walker& walker) {
+    return walker.version.empty() ? walker.tool : walker.tool + " " + walker.version;
+}
+
+std::string describe_walker(const Walker& walker) {
+    const char* does = "walks, and allocates nothing meanwhile";
+    switch (walker.habit) {
+        case Habit::walks_not:
+            does = "does not walk";
+            break;
+        case Habit::allocates_not:
+            break;
+        case Habit::may_allocate_in_walk:
+            does = "walks, and may allocate meanwhile";
+            break;
+        case Habit::allocates_in_walk:
+            does = "allocates inside walks";
+            break;
+        case Habit::locks_around_walk:
+            does = "walks under a lock that its malloc takes";
+            break;
+        case Habit::unwinds_in_signals:
+            does = "takes stack traces in signal handlers";
+            break;
+    }
+    return fmt::format("{} ({}): {}; {}", title(walker), walker.object, does, walker.evidence);
 }
 
 std::string sentence(Reason reason, const Examination& found) {
@@ -107,6 +75,42 @@ std::string sentence(Reason reason, const Examination& found) {
             return "its threads wait for each other through loader locks alone, taken in two orders, and none of them "
                    "has "
                    "moved: no allocator takes part, so neither another allocator nor the shim is a cure";
+        case Reason::waits_under_loader_lock:
+            return "a thread that owns a loader lock (a constructor, a destructor, an exit handler, JNI_OnLoad) waits "
+                   "for "
+                   "one that waits for that lock: no allocator takes part, so neither another allocator nor the shim "
+                   "is a "
+                   "cure";
+        case Reason::cycle_of_application_locks:
+            return goes_through_loader(found.deadlock)
+                       ? "its threads wait for each other through a loader lock and locks of the program, and none of "
+                         "them "
+                         "allocates or unwinds meanwhile: neither another allocator nor the shim is a cure"
+                       : "its threads wait for each other through locks of the program: neither the loader nor the "
+                         "allocator takes part, so the shim is no cure";
+        case Reason::waits_for_own_lock:
+            return "a thread waits for a lock that it holds itself: a signal handler or a callback came back into it. "
+                   "It is "
+                   "no lock of the loader, and the thread owns none, so the shim is no cure";
+        case Reason::lock_abandoned:
+            return "a thread waits for a mutex whose owner is no thread of this process: it was forked while another "
+                   "thread held it, or that thread ended. It is no lock of the loader, so the shim is no cure";
+        case Reason::not_permitted:
+            return "it may not be read: " + found.missing_permission;
+        case Reason::has_ended:
+            return "it has ended, or its first thread has, and only its entry in the process table is left";
+        case Reason::other_word_size:
+            return fmt::format(
+                "it is a 32-bit process ({}): this command reads 64-bit ones, and there is no 32-bit shim",
+                found.machine);
+        case Reason::malloc_not_found:
+            return "no malloc was found by name: a stripped static program";
+        case Reason::file_unreadable:
+            return "a file that may define its malloc could not be read (see the notes)";
+        case Reason::waits_unreadable:
+            return "whether it is deadlocked cannot be told: " + found.deadlock.cannot_tell;
+        case Reason::end_not_shown:
+            return found.deadlock.suspicion;
         case Reason::forked_beside_walk:
             return "it was forked while another thread walked the loaded objects: libc leaves the child with a write "
                    "lock "
@@ -141,8 +145,7 @@ std::string sentence(Reason reason, const Examination& found) {
             return fmt::format("malloc belongs to {}, which this program does not know: assumed to take stack traces",
                                found.allocator.object.empty() ? "an unnamed object" : found.allocator.object);
         case Reason::walker_allocates:
-            return "an async-profiler before 4.0 is loaded: it may parse symbols, and allocate, while it holds the "
-                   "loader lock";
+            return sentence_of_walkers(found.walkers);
         case Reason::never_unwinds:
             return fmt::format("{} takes no stack traces inside malloc", allocator);
         case Reason::profiling_off:
@@ -172,15 +175,36 @@ std::string sentence(Reason reason, const Examination& found) {
 std::string sentence(Advice advice, const Examination& found) {
     switch (advice) {
         case Advice::end_the_process:
-            return found.pid == 0 ? "end it with SIGKILL"
-                                  : fmt::format(
-                                        "it will not go on by itself: end it with kill -KILL {} (libunwind keeps "
-                                        "other signals pending)",
-                                        found.pid);
+            return found.pid == 0
+                       ? "end it with SIGKILL"
+                       : fmt::format(
+                             "it will not go on by itself: end it with kill -KILL {}{}", found.pid,
+                             waits_in_libunwind(found.deadlock) ? " (libunwind keeps other signals pending)" : "");
         case Advice::keep_one_order:
             return "mend the program: no dladdr, dlsym, dlopen or dlclose inside a dl_iterate_phdr callback; remember "
                    "the "
                    "addresses there and ask about them afterwards";
+        case Advice::wait_after_loading:
+            return "mend the program: no join and no wait for another thread in a constructor, a destructor, an exit "
+                   "handler "
+                   "or JNI_OnLoad; start there what is to be waited for, and wait once the library is loaded";
+        case Advice::order_locks:
+            return goes_through_loader(found.deadlock)
+                       ? "mend the program: hold no lock around dlopen, dlclose, dlsym or dl_iterate_phdr that a "
+                         "constructor, a destructor or a callback takes too"
+                       : "mend the program: take these locks in one order";
+        case Advice::no_locks_in_handlers:
+            return "mend the program: a signal handler takes no lock, and no callback one that its caller holds";
+        case Advice::no_locks_after_fork:
+            return "mend the program: after a fork beside other threads call nothing but async-signal-safe functions "
+                   "until "
+                   "exec (posix_spawn does), or take the lock in pthread_atfork handlers";
+        case Advice::get_permission:
+            return "run this again with that permission";
+        case Advice::look_again:
+            return fmt::format(
+                "look again in a while: if the same threads still wait, it is deadlocked (unknot doctor {})",
+                found.pid);
         case Advice::upgrade_async_profiler:
             return "upgrade async-profiler to 4.0 or later, which does not allocate inside a walk";
         case Advice::use_generic_fp:
@@ -214,6 +238,14 @@ std::string sentence(Advice advice, const Examination& found) {
     return {};
 }
 
+// Protected by what protects it; otherwise the first one.
+std::string main_reason(const Examination& found) {
+    const auto& reasons = found.judgement.reasons;
+    if (reasons.has(Reason::shim_protects) && found.judgement.verdict == Verdict::is_protected)
+        return sentence(Reason::shim_protects, found);
+    return reasons.count == 0 ? std::string() : sentence(reasons.items[0], found);
+}
+
 std::string sentence(const CycleStep& step) {
     std::string begin = fmt::format("thread {} ({})", step.tid, step.thread_name);
     if (!step.callback.empty()) begin += fmt::format(", in the callback {} of a dl_iterate_phdr,", step.callback);
@@ -230,7 +262,18 @@ std::string sentence(const CycleStep& step) {
                 "in "
                 "{}, below the handler on its own stack)",
                 begin, step.evidence);
+        case OwnerSource::joined:
+            return fmt::format("thread {} ({}) waits for the end of thread {} (pthread_join)", step.tid,
+                               step.thread_name, step.held_by);
+        case OwnerSource::itself:
+            return fmt::format("{}, which it holds itself{}", begin, step.evidence.empty() ? "" : ": " + step.evidence);
+        case OwnerSource::nobody:
+            return fmt::format("{}, which has no owner: another thread must bring it, and all the others wait too",
+                               begin);
         case OwnerSource::absent:
+            if (!step.through_loader)
+                return fmt::format("{}, a mutex whose recorded owner {} is no thread of this process", begin,
+                                   step.recorded_owner);
             return fmt::format(
                 "{}, whose recorded owner {} is no thread of this process: it was forked while another thread "
                 "held the lock",
@@ -282,15 +325,14 @@ int exit_code_of(const Examination& found) {
         case Verdict::deadlocked:
             return exit_deadlocked;
         case Verdict::at_risk:
-            break;
+            return exit_at_risk;
         case Verdict::is_protected:
-            break;
         case Verdict::not_affected:
             return exit_fine;
+        case Verdict::unknown:
+            break;
     }
-    // What rests on memory that may not be read is no answer for a script.
-    if (!found.missing_permission.empty()) return exit_trouble;
-    return found.judgement.verdict == Verdict::at_risk ? exit_at_risk : exit_fine;
+    return exit_trouble;
 }
 
 }  // namespace unknot::cli

@@ -14,7 +14,10 @@ std::string key_of(Reason reason);     // as in JSON: "unwinds_with_libunwind"
 std::string key_of(Advice advice);
 std::string sentence(Reason reason, const Examination& found);
 std::string sentence(Advice advice, const Examination& found);
+std::string main_reason(const Examination& found);  // for one line
 std::string sentence(const CycleStep& step);
+std::string title(const Walker& walker);  // with its version
+std::string describe_walker(const Walker& walker);
 std::string allocator_name(const Examination& found);
 std::string describe_allocator(const Examination& found);
 std::string describe_stack_method(const Examination& found);

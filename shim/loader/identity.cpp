@@ -110,13 +110,17 @@ void describe_unwinding(const link_map& allocator, const Object& object, Allocat
     }
     if (seen.has_mallocx) {
         using Control = int (*)(const char*, void*, std::size_t*, void*, std::size_t);
-        bool prof = false;
-        std::size_t bytes = sizeof prof;
-        if (const void* control = definition_in(allocator, "mallctl").address) {
-            seen.prof_enabled =
-                reinterpret_cast<Control>(const_cast<void*>(control))("opt.prof", &prof, &bytes, nullptr, 0) == 0 &&
-                prof;
-        }
+        const void* found = definition_in(allocator, "mallctl").address;
+        auto* control = reinterpret_cast<Control>(const_cast<void*>(found));
+        const auto says = [&](const char* name) {
+            bool value = false;
+            std::size_t bytes = sizeof value;
+            return control != nullptr && control(name, &value, &bytes, nullptr, 0) == 0 && value;
+        };
+        seen.prof_enabled = says("opt.prof");
+        // By jemalloc.3; where neither is said, what it unwinds with is not known.
+        if (says("config.prof_libunwind")) seen.stack_method = StackMethod::libunwind;
+        if (says("config.prof_libgcc")) seen.stack_method = StackMethod::libgcc;
     }
 }
 
@@ -146,6 +150,8 @@ int look_at(dl_phdr_info* info, std::size_t, void* data) {
     const Object object{*info};
     if (starts_with(base_name(info->dlpi_name), "ld-linux")) note_loader(*info);
     Walk& walk = *static_cast<Walk*>(data);
+    if (walk.backtrace != nullptr && object.contains(walk.backtrace))
+        walk.libgcc_walks = imports(*info, "dl_iterate_phdr");
     InnerCode what = inner_code_named(info->dlpi_name);
     if (object.contains(walk.malloc)) {
         walk.allocator = object;
@@ -215,6 +221,7 @@ Identity identify_process(Mode asked) {
     const Definition backtrace = next_definition("_Unwind_Backtrace");
     seen.unwind_backtrace_is_libunwind =
         backtrace.object != nullptr && starts_with(file_name(*backtrace.object), "libunwind");
+    seen.libgcc_walks = backtrace.object != nullptr && imports(*backtrace.object, "dl_iterate_phdr");
     Walk walk{.malloc = malloc.address, .is_program = identity.position == Position::behind_program};
     native_walk(look_at, &walk);
     if (walk.allocator.about.dlpi_phdr != nullptr) describe_unwinding(*allocator, walk.allocator, seen);

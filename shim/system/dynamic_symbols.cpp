@@ -100,4 +100,16 @@ DynamicSymbol find_dynamic_symbol(const dl_phdr_info& object, const char* name) 
     return {};
 }
 
+// What an object does not define stands before all that its newer hash table has.
+bool imports(const link_map& object, const char* name) {
+    const Tables tables(object.l_addr, object.l_ld);
+    if (tables.symbols == nullptr || tables.strings == nullptr) return false;
+    const std::uint32_t* hash = tables.gnu_hash != nullptr ? tables.gnu_hash : tables.old_hash;
+    for (std::uint32_t i = 1; hash != nullptr && i < hash[1]; ++i) {
+        const ElfW(Sym)& symbol = tables.symbols[i];
+        if (symbol.st_shndx == SHN_UNDEF && same(tables.strings + symbol.st_name, name)) return true;
+    }
+    return false;
+}
+
 }  // namespace unknot

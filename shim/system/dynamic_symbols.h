@@ -32,4 +32,7 @@ const Thing* at_run_time(const dl_phdr_info& object, std::uintptr_t value) {
 DynamicSymbol find_dynamic_symbol(const dl_phdr_info& object, const char* name);
 DynamicSymbol find_dynamic_symbol(std::uintptr_t base, const ElfW(Dyn) * dynamic, const char* name);
 
+// Does it want that symbol from another object?
+bool imports(const link_map& object, const char* name);
+
 }  // namespace unknot

@@ -119,7 +119,8 @@ TEST(Doctor, survives_processes_that_end_while_it_reads_them) {
         }
         ASSERT_EQ(result->outcome, process::Outcome::exited) << process::describe(*result);
         ASSERT_TRUE(result->code == 1 || result->code == 2) << result->code << result->err;
-        EXPECT_EQ(result->code == 2, result->err.find("unknot: ") != std::string::npos);
+        const bool unknown = result->out.find("): unknown\n") != std::string::npos;  // it has just ended
+        EXPECT_EQ(result->code == 2, unknown || result->err.find("unknot: ") != std::string::npos) << result->out;
     }
 }
 
@@ -137,6 +138,58 @@ TEST(Doctor, names_the_permission_that_is_missing) {
         EXPECT_NE(result.err.find("CAP_SYS_PTRACE"), std::string::npos) << result.err;
         EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
     }
+}
+
+// A root without the capability is told that, and how a container gets it.
+TEST(Doctor, that_may_not_read_says_unknown_and_what_is_missing) {
+    if (geteuid() != 0) GTEST_SKIP() << "only root has a capability to give away";
+    const Victim victim("cli_idle", {{"LD_PRELOAD", "libtcmalloc.so.4"}});
+    const auto result = process::run({{"setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace",
+                                       built("unknot"), "doctor", "--json", victim.id()}});
+    EXPECT_EQ(result.code, 2);
+    const auto found = only_of(json_of(result));
+    EXPECT_EQ(found["verdict"], "unknown");
+    EXPECT_EQ(keys_of(found["reasons"]), std::vector<std::string>{"not_permitted"});
+    EXPECT_EQ(keys_of(found["advice"]), std::vector<std::string>{"get_permission"});
+    EXPECT_NE(result.err.find("this root has no CAP_SYS_PTRACE"), std::string::npos) << result.err;
+    EXPECT_NE(result.err.find("--cap-add SYS_PTRACE"), std::string::npos) << result.err;
+}
+
+// Unreadable ones are counted: no error, as long as something could be read.
+TEST(Doctor, counts_among_all_what_it_may_not_read) {
+    if (geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+    const Folder folder;
+    std::filesystem::permissions(folder / "", std::filesystem::perms::all);
+    std::filesystem::copy_file(built("unknot"), folder / "unknot");
+    process::Child readable({{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sleep", "1000"}});
+    const Victim unreadable("cli_idle", {{"LD_PRELOAD", "libtcmalloc.so.4"}});
+    const auto result = process::run(
+        {{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", folder / "unknot", "doctor", "--all"}},
+        {std::chrono::minutes(10), std::chrono::minutes(10)});
+    EXPECT_EQ(result.code, 0) << result.out << result.err;
+    EXPECT_NE(result.out.find(" of them may not be read: "), std::string::npos) << result.out;
+    EXPECT_EQ(result.out.find(" " + unreadable.id() + "  "), std::string::npos) << result.out;
+}
+
+TEST(Doctor, says_unknown_of_a_process_that_has_ended) {
+    const Victim victim("cli_zombie");
+    std::string child = victim.out();
+    child.resize(child.find('\n'));
+    const auto result = unknot({"doctor", "--json", child});
+    EXPECT_EQ(result.code, 2);
+    EXPECT_EQ(only_of(json_of(result))["verdict"], "unknown");
+    EXPECT_EQ(keys_of(only_of(json_of(result))["reasons"]), std::vector<std::string>{"has_ended"});
+}
+
+TEST(Doctor, says_unknown_of_a_32_bit_process) {
+    const std::string program = built("cli_idle_32");
+    if (access(program.c_str(), X_OK) != 0) GTEST_SKIP() << "this assembler makes no 32-bit programs";
+    process::Child child({{program}});
+    if (child.look(std::chrono::milliseconds(100))) GTEST_SKIP() << "this kernel runs no 32-bit programs";
+    const auto result = unknot({"doctor", "--json", std::to_string(child.pid())});
+    EXPECT_EQ(result.code, 2);
+    EXPECT_EQ(only_of(json_of(result))["verdict"], "unknown");
+    EXPECT_EQ(keys_of(only_of(json_of(result))["reasons"]), std::vector<std::string>{"other_word_size"});
 }
 
 TEST(Doctor, says_that_there_is_no_such_process) {

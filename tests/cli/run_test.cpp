@@ -17,10 +17,10 @@ const std::string& shim() {
     return path;
 }
 
-void expect_refused(const std::vector<std::string>& arguments, const std::string& why,
-                    const Variables& variables = {}) {
+void expect_refused(const std::vector<std::string>& arguments, const std::string& why, const Variables& variables = {},
+                    int code = 125) {
     const process::Result result = unknot(arguments, variables);
-    EXPECT_EQ(result.code, 2);
+    EXPECT_EQ(result.code, code) << result.err;
     EXPECT_TRUE(result.out.empty()) << result.out;
     EXPECT_NE(result.err.find(why), std::string::npos) << result.err;
     EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
@@ -43,19 +43,19 @@ TEST(Run, replaces_the_allocator_when_one_is_asked_for) {
 }
 
 TEST(Run, protects_a_command_under_the_asked_allocator) {
-    const auto json = json_of(unknot({"run", "--allocator", "tcmalloc", "--mode", "protect", "--", "sh", "-c",
-                                      "'" + built("unknot") + "' stat --json $$"},
-                                     {{"LD_PRELOAD", ""}}));
+    const auto json = only_of(json_of(unknot({"run", "--allocator", "tcmalloc", "--mode", "protect", "--", "sh", "-c",
+                                              "'" + built("unknot") + "' stat --json $$"},
+                                             {{"LD_PRELOAD", ""}})));
     EXPECT_EQ(json["mode"], "protect");
     EXPECT_EQ(json["allocator"], "tcmalloc");
 }
 
 TEST(Run, prints_the_environment_in_a_dry_run) {
     const process::Result result =
-        unknot({"run", "--dry-run", "--mode", "observe", "--report", "--", "false"}, {{"LD_PRELOAD", ""}});
+        unknot({"run", "--dry-run", "--mode", "observe", "--stats", "--", "false"}, {{"LD_PRELOAD", ""}});
     EXPECT_EQ(result.code, 0);
     EXPECT_EQ(result.out, "LD_PRELOAD=" + shim() + "\nUNKNOT_MODE=observe\nUNKNOT_REPORT=exit\n");
-    const auto json = json_of(unknot({"run", "--dry-run", "--json", "--", "false"}, {{"LD_PRELOAD", ""}}));
+    const auto json = only_of(json_of(unknot({"run", "--dry-run", "--json", "--", "false"}, {{"LD_PRELOAD", ""}})));
     EXPECT_EQ(json["environment"]["LD_PRELOAD"], shim());
 }
 
@@ -105,7 +105,7 @@ TEST(Run, refuses_another_architecture_and_another_libc) {
 }
 
 TEST(Run, refuses_what_is_not_there) {
-    expect_refused({"run", "--", "no-such-command-here"}, "not found");
+    expect_refused({"run", "--", "no-such-command-here"}, "not found", {}, 127);
     expect_refused({"run", "--allocator", "hoard", "--", "true"}, "not known");
     expect_refused({"run", "--allocator", "/no/such/lib.so", "--", "true"}, "No such file");
     expect_refused({"run", "--library", "/no/such/libunknot.so", "--", "true"}, "not found");
@@ -113,16 +113,57 @@ TEST(Run, refuses_what_is_not_there) {
     expect_refused({"run", "--", "true"}, "is not libunknot.so", {{"UNKNOT_LIBRARY", "/bin/true"}});
 }
 
+// As env(1) and timeout(1) do.
+TEST(Run, says_by_its_exit_code_why_nothing_was_started) {
+    expect_refused({"run", "--", "/no/such/command"}, "No such file", {}, 127);
+    expect_refused({"run", "--", "/etc/passwd"}, "not an ELF file", {}, 126);
+    const Folder folder;
+    const std::string copy = folder / "not_executable";
+    std::filesystem::copy_file(built("cli_idle"), copy);
+    std::filesystem::permissions(copy, std::filesystem::perms::owner_read);
+    expect_refused({"run", "--", copy}, "Permission denied", {}, 126);
+    EXPECT_EQ(unknot({"run", "--", "false"}, {{"LD_PRELOAD", ""}}).code, 1) << "the command's own";
+}
+
+void expect_usage(const std::vector<std::string>& arguments, const std::string& why) {
+    expect_refused(arguments, why, {}, !arguments.empty() && arguments[0] == "run" ? 125 : 2);
+}
+
 TEST(Usage, is_explained_in_one_line) {
-    expect_refused({}, "--help");
-    expect_refused({"run"}, "needs a command");
-    expect_refused({"run", "--"}, "no command after --");
-    expect_refused({"run", "--mode", "maybe", "--", "true"}, "maybe");
-    expect_refused({"doctor"}, "doctor needs");
-    expect_refused({"doctor", "--all", "1"}, "doctor needs");
-    expect_refused({"doctor", "twelve"}, "twelve");
-    expect_refused({"stat"}, "stat needs");
-    expect_refused({"stat", "--format", "xml", "--all"}, "xml");
+    expect_usage({}, "--help");
+    expect_usage({"run"}, "needs a command");
+    expect_usage({"run", "--"}, "no command after --");
+    expect_usage({"run", "true"}, "-- goes before the command");
+    expect_usage({"run", "--mode", "maybe", "--", "true"}, "maybe");
+    expect_usage({"doctor"}, "doctor needs");
+    expect_usage({"doctor", "--all", "1"}, "doctor needs");
+    expect_usage({"doctor", "twelve"}, "twelve");
+    expect_usage({"doctor", "--all", "--only", "dead"}, "\"dead\" is none of deadlocked, at-risk");
+    expect_usage({"stat"}, "stat needs");
+    expect_usage({"stat", "--format", "xml", "--all"}, "xml");
+    expect_usage({"docter", "1"}, "did you mean doctor?");
+    expect_usage({"frobnicate"}, "there is no command frobnicate; the commands are ");
+}
+
+TEST(Usage, knows_help_and_version_as_commands) {
+    EXPECT_EQ(unknot({"help"}).out, unknot({"--help"}).out);
+    EXPECT_EQ(unknot({"help", "doctor"}).out, unknot({"doctor", "--help"}).out);
+    EXPECT_EQ(unknot({"version"}).out, unknot({"--version"}).out);
+    EXPECT_EQ(unknot({"version"}).code, 0);
+}
+
+// Whatever is not written was not said: a full disk, a stream that is closed.
+TEST(Output, that_could_not_be_written_is_an_error) {
+    const Victim victim("cli_idle");
+    for (const std::string& command :
+         {std::string("version"), std::string("help"), "doctor " + victim.id(), "doctor --json " + victim.id(),
+          std::string("stat --all"), std::string("run --dry-run -- true")}) {
+        for (const char* nowhere : {">/dev/full", ">&-"}) {
+            const auto result = process::run({{"sh", "-c", built("unknot") + " " + command + " " + nowhere}});
+            EXPECT_EQ(result.code, command.starts_with("run") ? 125 : 2) << command << nowhere;
+            EXPECT_NE(result.err.find("stdout: "), std::string::npos) << command << nowhere << result.err;
+        }
+    }
 }
 
 }  // namespace

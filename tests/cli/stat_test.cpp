@@ -36,7 +36,7 @@ TEST(Stat, refuses_what_is_not_a_page) {
 }
 
 TEST(Stat, reads_a_newer_page_as_far_as_it_knows_it) {
-    const auto json = json_of(stat_of_page("newer"));
+    const auto json = only_of(json_of(stat_of_page("newer")));
     EXPECT_EQ(json["counters"]["walks"], 11);
     EXPECT_EQ(json["counters"].size(), stats_counters);
     EXPECT_EQ(json["mode"], "unknown");
@@ -44,7 +44,7 @@ TEST(Stat, reads_a_newer_page_as_far_as_it_knows_it) {
 }
 
 TEST(Stat, reads_an_older_page_as_far_as_it_goes) {
-    const auto json = json_of(stat_of_page("older"));
+    const auto json = only_of(json_of(stat_of_page("older")));
     EXPECT_EQ(json["counters"].size(), 12u);
     EXPECT_EQ(json["counters"]["diverted"], 22);
     EXPECT_FALSE(json["counters"].contains("arena_live_bytes"));
@@ -109,7 +109,7 @@ TEST(Stat, understands_or_refuses_any_bytes) {
 
 TEST(Stat, reads_the_shim_of_a_living_process) {
     const Victim victim("cli_idle", shim_and("libtcmalloc.so.4"));
-    const auto json = json_of(unknot({"stat", "--json", victim.id()}));
+    const auto json = only_of(json_of(unknot({"stat", "--json", victim.id()})));
     EXPECT_EQ(json["mode"], "protect");
     EXPECT_EQ(json["allocator"], "tcmalloc");
     EXPECT_EQ(json["page_version"], stats_version);
@@ -119,7 +119,7 @@ TEST(Stat, reads_the_shim_of_a_living_process) {
 TEST(Stat, shows_diverted_allocations_and_their_rate) {
     Victim victim("phdr_deadlock", shim_and("libtcmalloc.so.4"), {"malloc", "100000000"});
     ASSERT_TRUE(victim.until([&] {
-        return json_of(unknot({"stat", "--json", victim.id()}))["counters"]["diverted"] > 0;
+        return only_of(json_of(unknot({"stat", "--json", victim.id()})))["counters"]["diverted"] > 0;
     }));
     // On a busy machine the victim may sleep through all rounds of a watch: then the next watch will tell.
     EXPECT_TRUE(victim.until([&] {
@@ -127,7 +127,7 @@ TEST(Stat, shows_diverted_allocations_and_their_rate) {
         std::istringstream lines(result.out);
         std::string line;
         std::vector<nlohmann::json> rounds;
-        while (std::getline(lines, line)) rounds.push_back(nlohmann::json::parse(line));
+        while (std::getline(lines, line)) rounds.push_back(only_of(nlohmann::json::parse(line)));
         if (rounds.size() != 3) return false;
         EXPECT_FALSE(rounds[0].contains("per_second"));
         for (int i : {1, 2}) {

@@ -7,7 +7,6 @@
 #include <regex>
 #include <set>
 
-#include "cli/judge/libc_facts.h"
 #include "cli/say/style.h"
 #include "tests/cli/unknot_command.h"
 
@@ -82,14 +81,6 @@ TEST(Colours, are_for_terminals_without_NO_COLOR) {
     close(file);
     close(end);
     close(terminal);
-}
-
-TEST(AsyncProfiler, is_old_before_4_0_or_without_a_version) {
-    EXPECT_TRUE(cli::async_profiler_is_old("2.9"));
-    EXPECT_TRUE(cli::async_profiler_is_old("3.0"));
-    EXPECT_TRUE(cli::async_profiler_is_old(""));
-    EXPECT_FALSE(cli::async_profiler_is_old("4.0"));
-    EXPECT_FALSE(cli::async_profiler_is_old("10.1"));
 }
 
 }  // namespace

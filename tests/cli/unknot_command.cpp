@@ -27,13 +27,18 @@ std::string built(const std::string& name) {
 
 process::Result unknot(std::vector<std::string> arguments, const Variables& environment) {
     const char* other = std::getenv("UNKNOT_COMMAND");  // built with sanitizers
-    return process::run({with(other != nullptr ? other : built("unknot"), std::move(arguments)), environment}, {});
+    return process::run({with(other != nullptr ? other : built("unknot"), std::move(arguments)), environment}, patient);
 }
 
 nlohmann::json json_of(const process::Result& result) {
     auto json = nlohmann::json::parse(result.out, nullptr, false);
     EXPECT_FALSE(json.is_discarded()) << process::describe(result) << "\n" << result.out << result.err;
     return json.is_discarded() ? nlohmann::json::object() : json;
+}
+
+nlohmann::json only_of(const nlohmann::json& list) {
+    EXPECT_TRUE(list.is_array() && list.size() == 1) << list.dump(2);
+    return list.is_array() && list.size() == 1 ? list[0] : nlohmann::json::object();
 }
 
 std::vector<std::string> keys_of(const nlohmann::json& list) {

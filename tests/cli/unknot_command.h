@@ -22,6 +22,7 @@ std::string built(const std::string& name);
 
 process::Result unknot(std::vector<std::string> arguments, const Variables& environment = {});
 nlohmann::json json_of(const process::Result& result);
+nlohmann::json only_of(const nlohmann::json& list);  // of an array of one
 std::vector<std::string> keys_of(const nlohmann::json& list);
 
 // When the constructor of a victim returns.

@@ -17,6 +17,7 @@ TEST(Allocator, is_told_by_the_symbols_of_the_object_that_defines_malloc) {
     EXPECT_EQ(identify({.has_tc_malloc = true, .has_growth_stacks = true}), AllocatorKind::tcmalloc);
     EXPECT_EQ(identify({.has_tc_malloc = true, .has_growth_stacks = true, .is_debug_build = true}),
               AllocatorKind::tcmalloc_debug);
+    EXPECT_EQ(identify({.has_tc_malloc = true, .is_debug_build = true}), AllocatorKind::tcmalloc_minimal);
     EXPECT_EQ(identify({.has_mallocx = true}), AllocatorKind::jemalloc);
     EXPECT_EQ(identify({.has_mi_malloc = true}), AllocatorKind::mimalloc);
     EXPECT_EQ(identify({}), AllocatorKind::unknown);
@@ -39,9 +40,19 @@ TEST(Allocator, that_takes_no_stacks_is_passed_through) {
     }
 }
 
-TEST(Allocator, jemalloc_unwinds_while_it_profiles) {
-    EXPECT_TRUE(unwinds_inside_malloc({.has_mallocx = true, .prof_enabled = true}));
-    EXPECT_FALSE(unwinds_inside_malloc({.has_mallocx = true, .prof_enabled = false}));
+// It profiles with the method it was configured with; without prof:true it does not unwind at all.
+TEST(Allocator, jemalloc_asks_for_the_lock_while_it_profiles_if_its_unwinder_does) {
+    AllocatorEvidence seen{.has_mallocx = true, .prof_enabled = true, .glibc_minor = 36};
+    EXPECT_TRUE(unwinds_inside_malloc(seen)) << "the method is not known";
+    seen.stack_method = StackMethod::libunwind;
+    EXPECT_TRUE(unwinds_inside_malloc(seen));
+    seen.prof_enabled = false;
+    EXPECT_FALSE(unwinds_inside_malloc(seen));
+    seen.prof_enabled = true;
+    seen.stack_method = StackMethod::libgcc;
+    EXPECT_FALSE(unwinds_inside_malloc(seen));
+    seen.unwind_backtrace_is_libunwind = true;
+    EXPECT_TRUE(unwinds_inside_malloc(seen));
 }
 
 TEST(Allocator, tcmalloc_asks_for_the_lock_as_its_stack_method_does) {
@@ -59,6 +70,9 @@ TEST(Allocator, libgcc_asks_for_the_lock_before_glibc_2_35_or_where_libunwind_st
     AllocatorEvidence bound_to_libunwind = full_tcmalloc(StackMethod::libgcc, 36);
     bound_to_libunwind.unwind_backtrace_is_libunwind = true;
     EXPECT_TRUE(unwinds_inside_malloc(bound_to_libunwind));
+    AllocatorEvidence older = full_tcmalloc(StackMethod::libgcc, 36);  // as it came with an older compiler
+    older.libgcc_walks = true;
+    EXPECT_TRUE(unwinds_inside_malloc(older));
 }
 
 TEST(Allocator, does_not_matter_when_the_mode_was_asked_for) {

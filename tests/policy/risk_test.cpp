@@ -6,6 +6,7 @@
 
 #include <initializer_list>
 #include <iterator>
+#include <tuple>
 #include <vector>
 
 namespace unknot {
@@ -48,10 +49,12 @@ std::vector<Advice> advice_for(const RiskFacts& facts) {
 TEST(Risk, is_none_without_stack_traces) {
     RiskFacts facts;
     facts.allocator.is_libc = true;
-    facts.old_async_profiler = true;
+    facts.walker_allocates = facts.async_profiler_allocates = true;
     EXPECT_EQ(judge(facts).verdict, Verdict::not_affected);
     EXPECT_TRUE(advice_for(facts).empty());
     EXPECT_EQ(judge(jemalloc(false)).verdict, Verdict::not_affected);
+    EXPECT_EQ(judge(jemalloc(true)).verdict, Verdict::not_affected) << "its libgcc takes no lock";
+    EXPECT_TRUE(judge(jemalloc(true)).reasons.has(Reason::unwinds_without_loader));
     EXPECT_EQ(judge(full_tcmalloc(StackMethod::generic_fp)).verdict, Verdict::not_affected);
     EXPECT_EQ(judge(full_tcmalloc(StackMethod::libgcc)).verdict, Verdict::not_affected);
 }
@@ -67,7 +70,7 @@ TEST(Risk, is_there_with_libunwind_in_every_libc) {
 TEST(Risk, of_libgcc_depends_on_libc_libgcc_and_binding) {
     EXPECT_TRUE(judge(full_tcmalloc(StackMethod::libgcc, 31)).reasons.has(Reason::unwinds_with_old_libgcc));
     RiskFacts facts = full_tcmalloc(StackMethod::libgcc);
-    facts.libgcc_walks = true;
+    facts.allocator.libgcc_walks = true;
     EXPECT_TRUE(judge(facts).reasons.has(Reason::unwinds_with_old_libgcc));
     facts = full_tcmalloc(StackMethod::libgcc);
     facts.allocator.unwind_backtrace_is_libunwind = true;
@@ -84,7 +87,7 @@ TEST(Risk, is_assumed_of_unknown_allocators_but_not_of_sanitizers) {
 
 TEST(Advice, comes_best_first) {
     RiskFacts facts = full_tcmalloc(StackMethod::libunwind);
-    facts.old_async_profiler = true;
+    facts.walker_allocates = facts.async_profiler_allocates = true;
     EXPECT_EQ(advice_for(facts), (std::vector{Advice::upgrade_async_profiler, Advice::use_generic_fp,
                                               Advice::use_libgcc, Advice::use_tcmalloc_minimal, Advice::use_shim}));
 }
@@ -112,7 +115,10 @@ TEST(Advice, is_never_what_would_not_work_there) {
 }
 
 TEST(Advice, for_jemalloc_is_to_stop_profiling_first) {
-    EXPECT_EQ(advice_for(jemalloc(true)),
+    RiskFacts facts = jemalloc(true);
+    facts.allocator.unwind_backtrace_is_libunwind = true;
+    EXPECT_TRUE(judge(facts).reasons.has(Reason::allocator_profiles));
+    EXPECT_EQ(advice_for(facts),
               (std::vector{Advice::turn_profiling_off, Advice::use_another_allocator, Advice::use_shim}));
 }
 
@@ -182,10 +188,61 @@ TEST(Verdict, advises_the_shim_where_the_write_lock_has_lost_its_owner) {
     }
 }
 
+TEST(Verdict, gives_no_advice_but_for_the_program_where_the_shim_is_no_cure) {
+    for (const auto& [cycle, reason, advice] :
+         {std::tuple(Cycle::waits_under_lock, Reason::waits_under_loader_lock, Advice::wait_after_loading),
+          std::tuple(Cycle::application_locks, Reason::cycle_of_application_locks, Advice::order_locks),
+          std::tuple(Cycle::own_lock, Reason::waits_for_own_lock, Advice::no_locks_in_handlers),
+          std::tuple(Cycle::abandoned_lock, Reason::lock_abandoned, Advice::no_locks_after_fork)}) {
+        RiskFacts facts = full_tcmalloc(StackMethod::libunwind);
+        facts.shim = protecting();
+        facts.cycle = cycle;
+        const Judgement judgement = judge(facts);
+        EXPECT_EQ(judgement.verdict, Verdict::deadlocked);
+        EXPECT_EQ(judgement.reasons.count, 1u);
+        EXPECT_TRUE(judgement.reasons.has(reason));
+        EXPECT_EQ(advice_for(facts), (std::vector{Advice::end_the_process, advice}));
+    }
+}
+
+// Even glibc's malloc, which takes no part itself: told to protect, the shim does.
+TEST(Verdict, advises_the_shim_against_a_cycle_that_it_cuts_whatever_the_allocator) {
+    RiskFacts facts;
+    facts.allocator.is_libc = true;
+    facts.allocator.glibc_minor = 36;
+    facts.cycle = Cycle::other_locks;
+    EXPECT_EQ(advice_for(facts), (std::vector{Advice::end_the_process, Advice::use_shim}));
+}
+
+// What is missing is neither a risk nor its absence; a risk that was seen remains one.
+TEST(Verdict, is_unknown_where_something_is_missing) {
+    for (const Missing missing : {Missing::permission, Missing::life, Missing::word_size, Missing::malloc,
+                                  Missing::file, Missing::waits, Missing::end}) {
+        for (RiskFacts facts : {RiskFacts{.allocator = {.is_libc = true}}, full_tcmalloc(StackMethod::libunwind)}) {
+            facts.missing = missing;
+            const bool seen = missing == Missing::waits && !facts.allocator.is_libc;
+            EXPECT_EQ(judge(facts).verdict, seen ? Verdict::at_risk : Verdict::unknown);
+            EXPECT_GT(judge(facts).reasons.count, 0u);
+            facts.cycle = Cycle::other_locks;
+            EXPECT_EQ(judge(facts).verdict, Verdict::deadlocked);
+        }
+    }
+    RiskFacts facts;
+    facts.missing = Missing::permission;
+    EXPECT_EQ(advice_for(facts), std::vector{Advice::get_permission});
+    facts.missing = Missing::end;
+    EXPECT_EQ(advice_for(facts), std::vector{Advice::look_again});
+    facts.missing = Missing::malloc;
+    facts.both_edges_witnessed = true;
+    EXPECT_EQ(judge(facts).verdict, Verdict::at_risk);
+}
+
 // The lists have room for everything at once.
 TEST(Judgement, never_overflows_its_lists) {
-    constexpr Cycle cycles[] = {Cycle::none, Cycle::other_locks, Cycle::loader_locks, Cycle::owner_gone,
-                                Cycle::interrupted};
+    constexpr Cycle cycles[] = {
+        Cycle::none,          Cycle::other_locks,      Cycle::owner_gone,        Cycle::interrupted,
+        Cycle::loader_locks,  Cycle::waits_under_lock, Cycle::application_locks, Cycle::own_lock,
+        Cycle::abandoned_lock};
     for (unsigned bits = 0; bits < std::size(cycles) << 13; ++bits) {
         const Cycle cycle = cycles[bits >> 13];
         const auto bit = [&](unsigned n) { return ((bits >> n) & 1) != 0; };
@@ -193,9 +250,9 @@ TEST(Judgement, never_overflows_its_lists) {
             bit(0) ? full_tcmalloc(bit(1) ? StackMethod::libunwind : StackMethod::libgcc) : jemalloc(bit(1));
         if (bit(2)) facts.allocator.glibc_minor = 31;
         facts.allocator.unwind_backtrace_is_libunwind = bit(3);
-        facts.libgcc_walks = bit(4);
+        facts.allocator.libgcc_walks = bit(4);
         facts.malloc_in_executable = bit(5);
-        facts.old_async_profiler = bit(6);
+        facts.walker_allocates = facts.async_profiler_allocates = bit(6);
         facts.both_edges_witnessed = bit(7);
         facts.cycle = cycle;
         facts.shim.present = bit(8);

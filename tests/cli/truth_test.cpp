@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// The doctor against processes whose state is known: what they are, across, and what was told of them, down. Whatever
+// is beside the diagonal is a wrong verdict. Those that are dead are watched until they have been silent for long
+// enough.
+#include <array>
+#include <cstdio>
+#include <optional>
+
+#include "cli/judge/examine.h"
+#include "cli/read/trouble.h"
+#include "cli/say/words.h"
+#include "tests/cli/unknot_command.h"
+#include "tests/process/system.h"
+#include "tests/process/vital_signs.h"
+
+namespace unknot::test {
+namespace {
+
+enum State { dead_of_this, dead_of_something_else, at_risk, is_protected, not_affected, unknown };
+constexpr std::array names = {"dead of this", "dead otherwise", "at risk", "protected", "not affected", "unknown"};
+
+struct Patient {
+    State state;
+    std::string program;
+    std::vector<std::string> arguments = {};
+    Variables variables = {};
+    bool is_child = false;  // of what is started
+};
+
+State told_of(const cli::Examination& found) {
+    switch (found.judgement.verdict) {
+        case Verdict::deadlocked:
+            return shim_is_no_cure(found.facts.cycle) ? dead_of_something_else : dead_of_this;
+        case Verdict::at_risk:
+            return at_risk;
+        case Verdict::is_protected:
+            return is_protected;
+        case Verdict::not_affected:
+            return not_affected;
+        case Verdict::unknown:
+            break;
+    }
+    return unknown;
+}
+
+// Of one that is dead or about to be: only once it has been silent for long, or what was expected has been told.
+class Silence {
+  public:
+    bool lasts(pid_t pid, const std::string& out) {
+        const auto signs = process::read_vital_signs(pid);
+        if (signs.cpu_ms != cpu_ms_ || signs.awake || out.size() != said_) looks_ = 0;
+        cpu_ms_ = signs.cpu_ms;
+        said_ = out.size();
+        return ++looks_ > 5;
+    }
+
+  private:
+    std::uint64_t cpu_ms_ = 0;
+    std::size_t said_ = 0;
+    int looks_ = 0;
+};
+
+std::optional<State> examine_until_silent(const Patient& patient) {
+    Victim victim(patient.program, patient.variables, patient.arguments,
+                  patient.state == dead_of_this || patient.program.starts_with('/') ? Ready::never : Ready::says_so);
+    std::optional<State> told;
+    Silence silence;
+    const bool lives = victim.until([&] {
+        try {
+            pid_t pid = victim.pid();
+            if (patient.is_child) {
+                const std::string children = content("/proc/" + victim.id() + "/task/" + victim.id() + "/children");
+                if (children.empty()) return false;
+                pid = std::stoi(children);
+            }
+            told = told_of(cli::examine_process(pid));
+        } catch (const cli::Trouble&) {  // it is just being started, or ends
+            return false;
+        }
+        if (patient.state > dead_of_something_else && *told == patient.state) return true;
+        return *told == patient.state || silence.lasts(victim.pid(), victim.out());
+    });
+    return lives ? told : std::nullopt;
+}
+
+class Corpus {
+  public:
+    void add(Patient patient) { patients_.push_back(std::move(patient)); }
+
+    // Where a hang is luck, a patient that ends is started again.
+    void examine() {
+        constexpr int most_tries = 80;
+        for (const Patient& patient : patients_) {
+            std::optional<State> told;
+            for (int tries = 0; !told && tries < most_tries; ++tries) told = examine_until_silent(patient);
+            ASSERT_TRUE(told) << describe(patient) << " no longer hangs";
+            ++table_[patient.state][*told];
+            EXPECT_EQ(names[patient.state], std::string(names[*told])) << describe(patient);
+        }
+    }
+
+    void print() const {
+        std::printf("%-16s", "told:");
+        for (const char* name : names) std::printf("%16s", name);
+        for (std::size_t row = 0; row < names.size(); ++row) {
+            std::printf("\n%-16s", names[row]);
+            for (const int count : table_[row]) std::printf("%16d", count);
+        }
+        std::printf("\n");
+    }
+
+    bool has_every_state() const {
+        for (std::size_t i = 0; i < names.size(); ++i)
+            if (table_[i][i] == 0) return false;
+        return true;
+    }
+
+  private:
+    static std::string describe(const Patient& patient) {
+        std::string text = patient.program;
+        for (const std::string& each : patient.arguments) text += " " + each;
+        for (const auto& [name, value] : patient.variables) text += " " + name + "=" + value;
+        return text;
+    }
+    std::vector<Patient> patients_;
+    std::array<std::array<int, names.size()>, names.size()> table_{};
+};
+
+struct Allocator {
+    const char* library;
+    bool asks;  // for a loader lock, inside malloc: measured in edge_test.cpp
+    Variables more = {};
+};
+
+const Allocator allocators[] = {
+    {"", false},
+    {"libtcmalloc.so.4", true},
+    {"libtcmalloc.so.4", !process::tcmalloc_has_generic_fp, {{"TCMALLOC_STACKTRACE_METHOD", "generic_fp"}}},
+    {"libtcmalloc_debug.so.4", true},
+    {"libtcmalloc_minimal.so.4", false},
+    {UNKNOT_MIMALLOC, false},
+    {"libjemalloc.so.2", false},
+    {"libjemalloc.so.2", !process::libgcc_takes_no_lock, {{"MALLOC_CONF", "prof:true"}}},
+    {"libunwind.so.8 libjemalloc.so.2", true, {{"MALLOC_CONF", "prof:true"}}},
+};
+
+Variables with(const std::string& preload, Variables more = {}) {
+    more.emplace_back("LD_PRELOAD", preload);
+    return more;
+}
+
+std::string shim_and(const std::string& library) {
+    return built("libunknot.so") + " " + library;
+}
+
+void add_idle(Corpus& corpus) {
+    for (const Allocator& allocator : allocators) {
+        if (process::is_missing(allocator.library)) continue;
+        const State risk = allocator.asks ? at_risk : not_affected,
+                    cured = allocator.asks ? is_protected : not_affected;
+        corpus.add({risk, "cli_idle", {}, with(allocator.library, allocator.more)});
+        for (const auto& [mode, state] : {std::pair("auto", cured), std::pair("protect", cured),
+                                          std::pair("observe", risk), std::pair("off", risk)}) {
+            Variables variables = with(shim_and(allocator.library), allocator.more);
+            variables.emplace_back("UNKNOT_MODE", mode);
+            corpus.add({state, "cli_idle", {}, variables});
+        }
+    }
+    corpus.add({not_affected, "cli_idle_static"});
+    corpus.add({not_affected, "cli_many_mappings"});
+    corpus.add({not_affected, "cli_stuck_alone", {"idle_pool"}});
+    corpus.add({not_affected, "cli_stuck_alone", {"long_held"}});
+    corpus.add({not_affected, "cli_stuck_loading", {"works", built("libcli_holds_loader_locks.so")}});
+}
+
+// The published incidents that hang as a process of their own, as tests/incidents starts them.
+void add_incidents(Corpus& corpus) {
+    const std::string tcmalloc = "libtcmalloc.so.4", sampled = "prof:true,lg_prof_sample:12";
+    for (const char* shape : {"malloc", "calloc", "realloc", "free", "new", "grow", "lock3"}) {
+        if (process::traces_outside_page_heap_lock && shape != std::string_view("grow")) continue;
+        corpus.add({dead_of_this, "phdr_deadlock", {shape, "1000000"}, with(tcmalloc)});
+        corpus.add({is_protected, "phdr_deadlock", {shape, "1000000"}, with(shim_and(tcmalloc))});
+    }
+    const auto incident = [](const char* name) { return built(std::string("incidents/") + name); };
+    for (const char* name : {"small_blocks_in_walk", "unwinds_in_walk", "thread_local_in_walk"})
+        corpus.add({dead_of_this, incident(name), {}, with(tcmalloc)});
+    for (const char* name : {"dlclose_frees", "failed_dlopen_frees"})
+        corpus.add({dead_of_this, built(std::string("victims/") + name), {}, with(tcmalloc)});
+    corpus.add({dead_of_this, "phdr_deadlock", {"new", "1000000"}, with("libtcmalloc_and_profiler.so.4")});
+    for (const char* shape : {"malloc", "realloc"})
+        corpus.add({dead_of_this,
+                    "phdr_deadlock",
+                    {shape, "100000"},
+                    with("libjemalloc.so.2 libunwind.so.8", {{"MALLOC_CONF", sampled}})});
+    corpus.add({dead_of_this, incident("crash_in_malloc")});
+    corpus.add({dead_of_this, incident("sampled_beside_dlclose"), {}, {{"MALLOC_ARENA_MAX", "1"}}});
+    corpus.add({dead_of_this, incident("sampled_in_walk")});
+    corpus.add({dead_of_this, incident("suspends_walking_thread")});
+    corpus.add({dead_of_this, built("victims/fork_during_walk"), {}, with(tcmalloc), true});
+    corpus.add({dead_of_something_else, incident("looks_up_address_in_walk"), {}, with(tcmalloc)});
+    corpus.add({dead_of_something_else, incident("looks_up_address_in_walk"), {}, with(shim_and(tcmalloc))});
+}
+
+void add_other_hangs(Corpus& corpus) {
+    const std::string library = built("libcli_holds_loader_locks.so");
+    for (const std::string& preload : {std::string(), std::string("libtcmalloc.so.4"), shim_and("libtcmalloc.so.4")}) {
+        for (const char* shape : {"joins", "joins_at_exit", "waits_for_news", "takes_lock"})
+            corpus.add({dead_of_something_else, "cli_stuck_loading", {shape, library}, with(preload)});
+        corpus.add({dead_of_something_else, "cli_stuck_alone", {"two_orders"}, with(preload)});
+        corpus.add({dead_of_something_else, "cli_stuck_alone", {"forked_with_lock"}, with(preload), true});
+        corpus.add({dead_of_something_else, "cli_locks_twice", {}, with(preload)});
+        for (const char* shape : {"waits_beside_ticker", "reads_pipe"})
+            corpus.add({unknown, "cli_stuck_loading", {shape, library}, with(preload)});
+    }
+}
+
+TEST(Truth, is_what_the_doctor_tells) {
+    Corpus corpus;
+    add_idle(corpus);
+    add_incidents(corpus);
+    add_other_hangs(corpus);
+    corpus.examine();
+    corpus.print();
+    EXPECT_TRUE(corpus.has_every_state());
+}
+
+}  // namespace
+}  // namespace unknot::test
