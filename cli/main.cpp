@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "cli/check_reproducer.h"
 #include "cli/commands.h"
 #include "cli/read/trouble.h"
 
@@ -99,6 +100,16 @@ void add_stat(CLI::App& app, StatOptions& options, std::string& format, bool& js
         "  unknot stat --all --format openmetrics > /var/lib/node_exporter/unknot.prom");
 }
 
+void add_check(CLI::App& app, CheckOptions& options) {
+    CLI::App* check = app.add_subcommand("check", "Run the deadlock here, without and with the shim");
+    check->formatter(std::make_shared<WithUsage>("unknot check [OPTIONS]"));
+    check->add_option("--library", options.library, "Path of libunknot.so, as for run")->type_name("PATH");
+    check->add_flag("--json", options.json, "Print JSON");
+    check->footer(
+        "Over an allocator of its own, and over every one that is installed. Takes some seconds each.\n"
+        "Exit codes: 0 the shim works on this system, 1 it does not, 2 nothing was checked.");
+}
+
 int dispatch(int argc, char** argv) {
     CLI::App app("Unknot: no more deadlocks between the dynamic loader and the allocator");
     app.name("unknot");
@@ -109,11 +120,13 @@ int dispatch(int argc, char** argv) {
     RunOptions run_options;
     DoctorOptions doctor_options;
     StatOptions stat_options;
+    CheckOptions check_options;
     std::string format = "text";
     bool json = false;
     add_run(app, run_options);
     add_doctor(app, doctor_options);
     add_stat(app, stat_options, format, json);
+    add_check(app, check_options);
 
     // What follows "--" belongs to the command that is started, whatever it looks like.
     std::vector<std::string> own, command;
@@ -145,6 +158,10 @@ int dispatch(int argc, char** argv) {
         if (kinds != 1) throw Trouble("doctor needs process ids, --all, or -- COMMAND, and one of them only");
         return doctor(doctor_options);
     }
+    if (app.got_subcommand("check")) {
+        if (!command.empty()) throw Trouble("check takes no command");
+        return check(check_options);
+    }
     if (!command.empty()) throw Trouble("stat takes process ids or --all, no command");
     if (stat_options.pids.empty() != stat_options.all)
         throw Trouble("stat needs process ids or --all, and one of them only");
@@ -158,6 +175,8 @@ int dispatch(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     try {
+        if (argc == 4 && std::string_view(argv[1]) == unknot::cli::reproduce_word)
+            return unknot::cli::reproduce(argv + 2);
         return unknot::cli::dispatch(argc, argv);
     } catch (const std::exception& error) {
         fmt::print(stderr, "unknot: {}\n", error.what());

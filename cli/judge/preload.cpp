@@ -118,6 +118,12 @@ void check_preload(const Program& program, const PreloadList& list) {
     }
 }
 
+std::vector<std::string> known_allocators() {
+    std::vector<std::string> sonames;
+    for (const NamedAllocator& each : named_allocators) sonames.emplace_back(each.soname);
+    return sonames;
+}
+
 std::string find_shim_library(const std::string& asked) {
     std::vector<std::string> candidates;
     const char* variable = std::getenv("UNKNOT_LIBRARY");
@@ -130,7 +136,7 @@ std::string find_shim_library(const std::string& asked) {
         const ssize_t n = readlink("/proc/self/exe", self, sizeof self);
         const std::string path(self, n > 0 ? static_cast<std::size_t>(n) : 0);
         const std::string folder = path.substr(0, path.rfind('/'));
-        for (const char* place : {"", "/../lib", "/../lib/" UNKNOT_TRIPLET, "/../lib64"})
+        for (const char* place : {"", "/" UNKNOT_LIBRARY_FOLDER, "/../lib", "/../lib/" UNKNOT_TRIPLET, "/../lib64"})
             candidates.push_back(folder + place + "/libunknot.so");
     }
     for (const std::string& candidate : candidates) {
