@@ -70,6 +70,9 @@ void look_for_locks() {
     }
 }
 
+// For strings(1): the copy below is made of immediate values.
+[[gnu::used]] constexpr char version_text[] = "libunknot " UNKNOT_VERSION;
+
 void introduce(const Identity& identity) {
     StatsPage& page = unknot_stats;
     page.version = stats_version;
