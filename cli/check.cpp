@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -60,7 +61,7 @@ struct Run {
 
 struct Row {
     std::string name;
-    std::string package_soname;  // empty: libc's malloc, for the fork
+    std::string soname;  // empty: libc's malloc, for the fork
     Reproduction what = Reproduction::two_locks;
     bool must_hang = false;  // without the shim, or the reproducer shows nothing
     Run without = {}, with = {};
@@ -171,7 +172,7 @@ Run run_once(const Row& row, const std::string& preload) {
 
 std::vector<Row> rows_here(const Program& self, const std::string& shim, const std::string& own_allocator) {
     std::vector<Row> rows;
-    rows.push_back({.name = "the check's own", .package_soname = own_allocator, .must_hang = true});
+    rows.push_back({.name = "the check's own", .soname = own_allocator, .must_hang = true});
     for (const std::string& soname : known_allocators()) {
         PreloadList list;
         list.entries = {shim, soname};
@@ -181,12 +182,10 @@ std::vector<Row> rows_here(const Program& self, const std::string& shim, const s
         } catch (const Trouble&) {
             continue;  // not installed
         }
-        rows.push_back({.name = soname, .package_soname = soname});
+        rows.push_back({.name = soname, .soname = soname});
     }
-    rows.push_back({.name = "a fork beside a walk",
-                    .package_soname = "",
-                    .what = Reproduction::fork_beside_walk,
-                    .must_hang = true});
+    rows.push_back(
+        {.name = "a fork beside a walk", .soname = "", .what = Reproduction::fork_beside_walk, .must_hang = true});
     return rows;
 }
 
@@ -220,24 +219,30 @@ const PageReading* first_page(const std::vector<Row>& rows) {
     return nullptr;
 }
 
-void say_text(const std::vector<Row>& rows, const std::string& shim, const std::string& problem) {
-    const PageReading* page = first_page(rows);
-    const bool found = page != nullptr && page->page.probe == Probe::owner_words;
-    fmt::print("unknot {}, {} {}\n", UNKNOT_VERSION, shim, page == nullptr ? "(not loaded)" : page->library_version);
-    fmt::print("glibc {}, probe {}: the loader's write lock and load lock {}\n\n", gnu_get_libc_version(),
-               page == nullptr ? "none" : name_of(page->page.probe), found ? "found" : "not found");
+void say_head(const std::string& shim) {
+    fmt::print("unknot {}, {}\nglibc {}\n\n", UNKNOT_VERSION, shim, gnu_get_libc_version());
     fmt::print("{:<26} {:>8} {:>8} {:>10} {:>10} {:>10} {:>10}\n", "allocator", "without", "with", "diverted",
                "deferred", "snapshots", "averted");
-    for (const Row& row : rows) {
-        fmt::print("{:<26} {:>8} {:>8}", row.name, word_for(row.without.outcome), word_for(row.with.outcome));
-        if (row.what == Reproduction::two_locks && row.with.page) {
-            const StatsPage& counts = row.with.page->page;
-            fmt::print(" {:>10} {:>10} {:>10} {:>10}", counts.diverted, counts.deferred, counts.walks_from_snapshot,
-                       counts.averted);
-        }
-        fmt::print("\n");
+    std::fflush(stdout);
+}
+
+void say_row(const Row& row) {
+    fmt::print("{:<26} {:>8} {:>8}", row.name, word_for(row.without.outcome), word_for(row.with.outcome));
+    if (row.what == Reproduction::two_locks && row.with.page) {
+        const StatsPage& counts = row.with.page->page;
+        fmt::print(" {:>10} {:>10} {:>10} {:>10}", counts.diverted, counts.deferred, counts.walks_from_snapshot,
+                   counts.averted);
     }
-    fmt::print("\nverdict: {}\n", problem.empty() ? "works on this system" : "DOES NOT WORK HERE: " + problem);
+    fmt::print("\n");
+    std::fflush(stdout);
+}
+
+void say_verdict(const std::vector<Row>& rows, const std::string& problem) {
+    const PageReading* page = first_page(rows);
+    const bool found = page != nullptr && page->page.probe == Probe::owner_words;
+    fmt::print("\nprobe {}: the loader's write lock and load lock {}\n",
+               page == nullptr ? "none" : name_of(page->page.probe), found ? "found" : "not found");
+    fmt::print("verdict: {}\n", problem.empty() ? "works on this system" : "DOES NOT WORK HERE: " + problem);
 }
 
 void say_json(const std::vector<Row>& rows, const std::string& shim, const std::string& problem) {
@@ -276,12 +281,14 @@ int check(const CheckOptions& options) {
         throw Trouble(
             fmt::format("{}: LD_PRELOAD cannot hold a path with a space or a colon; nothing was checked", shim));
     std::vector<Row> rows = rows_here(find_program("/proc/self/exe"), shim, own_allocator);
+    if (!options.json) say_head(shim);
     for (Row& row : rows) {
-        row.without = run_once(row, row.package_soname);
-        row.with = run_once(row, row.package_soname.empty() ? shim : shim + ":" + row.package_soname);
+        row.without = run_once(row, row.soname);
+        row.with = run_once(row, row.soname.empty() ? shim : shim + ":" + row.soname);
+        if (!options.json) say_row(row);
     }
     const std::string problem = failure(rows);
-    options.json ? say_json(rows, shim, problem) : say_text(rows, shim, problem);
+    options.json ? say_json(rows, shim, problem) : say_verdict(rows, problem);
     return problem.empty() ? exit_fine : exit_at_risk;
 }
 

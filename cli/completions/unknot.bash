@@ -25,9 +25,10 @@ _unknot() {
     esac
     local options=""
     case $command in
-        "") options="run doctor stat --help --version" ;;
+        "") options="run doctor stat check --help --version" ;;
         run) options="--allocator --mode --report --library --dry-run --json --help --" ;;
         doctor) options="--all --json --report --no-report --help --" ;;
+        check) options="--library --json --help" ;;
         stat) options="--all --watch --count --format --json --help" ;;
     esac
     if [[ $word != -* && ($command == doctor || $command == stat) ]]; then
