@@ -93,6 +93,7 @@ class Shared {
 
 pid_t start(const Row& row, const std::string& preload, const Shared& shared) {
     const std::string what = row.what == Reproduction::two_locks ? "locks" : "fork";
+    const std::string self = own_path();
     const std::string number = fmt::format("{}", shared.descriptor());
     const pid_t child = fork();
     if (child < 0) throw Trouble(fmt::format("fork: {}; nothing was checked", std::strerror(errno)));
@@ -104,7 +105,7 @@ pid_t start(const Row& row, const std::string& preload, const Shared& shared) {
         unsetenv(variable);
     setenv("UNKNOT_MODE", "protect", 1);
     setenv("LD_PRELOAD", preload.c_str(), 1);
-    execl("/proc/self/exe", "unknot", reproduce_word, what.c_str(), number.c_str(), nullptr);
+    execl(self.c_str(), "unknot", reproduce_word, what.c_str(), number.c_str(), nullptr);
     _exit(127);
 }
 
@@ -280,7 +281,7 @@ int check(const CheckOptions& options) {
     if (own_allocator.find_first_of(" :") != std::string::npos)
         throw Trouble(
             fmt::format("{}: LD_PRELOAD cannot hold a path with a space or a colon; nothing was checked", shim));
-    std::vector<Row> rows = rows_here(find_program("/proc/self/exe"), shim, own_allocator);
+    std::vector<Row> rows = rows_here(find_program(own_path()), shim, own_allocator);
     if (!options.json) say_head(shim);
     for (Row& row : rows) {
         row.without = run_once(row, row.soname);

@@ -107,7 +107,10 @@ void add_check(CLI::App& app, CheckOptions& options) {
     check->add_flag("--json", options.json, "Print JSON");
     check->footer(
         "Over an allocator of its own, and over every one that is installed. Takes some seconds each.\n"
-        "Exit codes: 0 the shim works on this system, 1 it does not, 2 nothing was checked.");
+        "Exit codes: 0 the shim works on this system, 1 it does not, 2 nothing was checked.\n"
+        "Examples:\n"
+        "  unknot check\n"
+        "  unknot check --json | jq .works");
 }
 
 int dispatch(int argc, char** argv) {

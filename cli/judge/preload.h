@@ -22,6 +22,9 @@ PreloadList make_preload(std::string_view was, const std::string& shim, const st
 // Asks the loader of that program whether it would really take the shim and the allocator. Throws Trouble.
 void check_preload(const Program& program, const PreloadList& list);
 
+// The file of this command itself, by its real name.
+std::string own_path();
+
 // The sonames of all that run --allocator has names for.
 std::vector<std::string> known_allocators();
 
