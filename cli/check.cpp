@@ -1,66 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // `unknot check`: does the shim work on this very system? Runs the deadlock without and with it, over an allocator of
 // its own that has both edges everywhere and over every known allocator that is installed, and says what was found.
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <gnu/libc-version.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <vector>
 
-#include "cli/check_reproducer.h"
+#include "cli/check_run.h"
 #include "cli/commands.h"
 #include "cli/judge/preload.h"
-#include "cli/read/page_reader.h"
 #include "cli/read/program.h"
 #include "cli/read/trouble.h"
 
 namespace unknot::cli {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-constexpr auto quiet = std::chrono::seconds(1);    // nothing counted and next to no time used for so long: it hangs
-constexpr std::uint64_t ticks_in_quiet = 5;        // of a hundredth of a second
-constexpr auto longest = std::chrono::minutes(2);  // of one reproducer; it takes a second or two
-
-enum class Outcome : std::uint8_t { runs, hangs, no_end, fails };
-
-const char* word_for(Outcome outcome) {
-    switch (outcome) {
-        case Outcome::runs:
-            return "runs";
-        case Outcome::hangs:
-            return "hangs";
-        case Outcome::no_end:
-            return "no end";
-        case Outcome::fails:
-            return "fails";
-    }
-    return "?";
-}
-
-struct Run {
-    Outcome outcome = Outcome::fails;
-    std::string detail = {};  // why it failed
-    std::optional<PageReading> page = {};
-};
 
 struct Row {
     std::string name;
@@ -69,119 +28,6 @@ struct Row {
     bool must_hang = false;  // without the shim, or the reproducer shows nothing
     Run without = {}, with = {};
 };
-
-// Memory that a reproducer counts in. Inherited by number, unlike all else of ours.
-class Shared {
-  public:
-    Shared() : descriptor_(static_cast<int>(syscall(SYS_memfd_create, "unknot-check", 0))) {
-        if (descriptor_ < 0 || ftruncate(descriptor_, sizeof(SharedProgress)) != 0)
-            throw Trouble(fmt::format("memfd_create: {}; nothing was checked", std::strerror(errno)));
-        void* place = mmap(nullptr, sizeof(SharedProgress), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor_, 0);
-        if (place == MAP_FAILED) throw Trouble(fmt::format("mmap: {}; nothing was checked", std::strerror(errno)));
-        progress_ = static_cast<SharedProgress*>(place);
-    }
-    ~Shared() {
-        munmap(progress_, sizeof(SharedProgress));
-        close(descriptor_);
-    }
-    Shared(const Shared&) = delete;
-    Shared& operator=(const Shared&) = delete;
-    int descriptor() const { return descriptor_; }
-    const SharedProgress& operator*() const { return *progress_; }
-
-  private:
-    int descriptor_;
-    SharedProgress* progress_ = nullptr;
-};
-
-pid_t start(const Row& row, const std::string& preload, const Shared& shared) {
-    const std::string what = row.what == Reproduction::two_locks ? "locks" : "fork";
-    const std::string self = own_path();
-    const std::string number = fmt::format("{}", shared.descriptor());
-    const pid_t child = fork();
-    if (child < 0) throw Trouble(fmt::format("fork: {}; nothing was checked", std::strerror(errno)));
-    if (child > 0) return child;
-    setpgid(0, 0);  // ended as a group: the reproducer has a child of its own
-    // None of the user's settings: what is checked is the shim as it comes, with both cuts wherever there is an edge.
-    for (const char* variable : {"UNKNOT_LOG", "UNKNOT_REPORT", "UNKNOT_ARENA_MAX", "UNKNOT_ARENA_FULL", "UNKNOT_WALK",
-                                 "TCMALLOC_STACKTRACE_METHOD", "MALLOC_CONF"})
-        unsetenv(variable);
-    setenv("UNKNOT_MODE", "protect", 1);
-    setenv("LD_PRELOAD", preload.c_str(), 1);
-    execl(self.c_str(), "unknot", reproduce_word, what.c_str(), number.c_str(), nullptr);
-    _exit(127);
-}
-
-struct Signs {
-    bool asleep = false;  // every thread
-    std::uint64_t ticks = 0;
-};
-
-// Of our own child, so it may be read; by name, because an emulator shows no more than the plain files.
-Signs signs_of(pid_t pid) {
-    Signs signs{.asleep = true};
-    std::error_code gone;
-    for (const auto& task : std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid), gone)) {
-        std::ifstream file(task.path() / "stat");
-        std::string line;
-        std::getline(file, line);
-        // "tid (name) state", ten more, then user and system time (proc(5)); the name may hold anything.
-        std::istringstream fields(line.substr(std::min(line.size(), line.rfind(')') + 1)));
-        std::string state, skipped;
-        std::uint64_t user = 0, system = 0;
-        fields >> state;
-        for (int i = 0; i < 10; ++i) fields >> skipped;
-        fields >> user >> system;
-        if (state != "S") signs.asleep = false;
-        signs.ticks += user + system;
-    }
-    if (gone) signs.asleep = false;
-    return signs;
-}
-
-Run watch(pid_t child, const Shared& shared) {
-    const Clock::time_point started = Clock::now();
-    Clock::time_point moved = started;
-    std::uint64_t counted = 0, ticks = 0;
-    int status = 0;
-    while (waitpid(child, &status, WNOHANG) == 0) {
-        const auto now = Clock::now();
-        const std::uint64_t counts = (*shared).walks + (*shared).growths;
-        const Signs signs = signs_of(child);
-        if (counts != counted || signs.ticks > ticks + ticks_in_quiet) {
-            moved = now;
-            counted = counts;
-            ticks = signs.ticks;
-        }
-        // Not asleep: it waits for a processor, or for a spin lock that looks up now and then.
-        const bool hangs = signs.asleep && now - moved > quiet;
-        if (hangs || now - started > longest) {
-            kill(-child, SIGKILL);
-            waitpid(child, &status, 0);
-            return {.outcome = hangs ? Outcome::hangs : Outcome::no_end};
-        }
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
-    kill(-child, SIGKILL);  // what it left behind
-    Run run;
-    if (WIFSIGNALED(status))
-        run.detail = fmt::format("killed by signal {}", WTERMSIG(status));
-    else if (WEXITSTATUS(status) != 0)
-        run.detail = fmt::format("exit code {}", WEXITSTATUS(status));
-    else if ((*shared).out_of_memory)
-        run.detail = "no address space (ulimit -v)";
-    else
-        run.outcome = Outcome::runs;
-    const StatsPage& page = (*shared).page;
-    if (std::memcmp(page.magic, stats_magic, sizeof stats_magic) == 0)
-        run.page = understand_page(&page, std::min<std::size_t>(sizeof page, page.size));
-    return run;
-}
-
-Run run_once(const Row& row, const std::string& preload) {
-    const Shared shared;
-    return watch(start(row, preload, shared), shared);
-}
 
 std::vector<Row> rows_here(const Program& self, const std::string& shim, const std::string& own_allocator) {
     std::vector<Row> rows;
@@ -296,8 +142,8 @@ int check(const CheckOptions& options) {
     std::vector<Row> rows = rows_here(find_program(own_path()), shim, own_allocator);
     if (!options.json) say_head(shim);
     for (Row& row : rows) {
-        row.without = run_once(row, row.soname);
-        row.with = run_once(row, row.soname.empty() ? shim : shim + ":" + row.soname);
+        row.without = run_reproducer(row.what, row.soname);
+        row.with = run_reproducer(row.what, row.soname.empty() ? shim : shim + ":" + row.soname);
         if (!options.json) say_row(row);
     }
     const std::string problem = failure(rows);
