@@ -78,7 +78,7 @@ struct Signs {
     std::uint64_t ticks = 0;
 };
 
-// Of our own child, so it may be read; by name, because an emulator shows no more than the plain files.
+// Of our own child. Whatever cannot be read of it is no sign of a hang.
 Signs signs_of(pid_t pid) {
     Signs signs{.asleep = true};
     std::error_code gone;
