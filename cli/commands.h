@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The three commands. Each returns the exit code; each throws Trouble for what ends in one line on stderr and code 2.
+// The commands. Each returns the exit code; each throws Trouble for what ends in one line on stderr and code 2.
 #pragma once
 
 #include <optional>
@@ -38,5 +38,11 @@ struct StatOptions {
     StatFormat format = StatFormat::text;
 };
 int stat(const StatOptions& options);
+
+struct CheckOptions {
+    std::string library;  // as with run
+    bool json = false;
+};
+int check(const CheckOptions& options);
 
 }  // namespace unknot::cli

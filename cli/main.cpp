@@ -16,6 +16,7 @@
 #include <system_error>
 #include <utility>
 
+#include "cli/check_reproducer.h"
 #include "cli/commands.h"
 #include "cli/read/trouble.h"
 #include "cli/say/words.h"
@@ -133,6 +134,19 @@ void add_stat(CLI::App& app, StatOptions& options, std::string& format, bool& js
         "  unknot stat --all --format openmetrics > /var/lib/node_exporter/unknot.prom");
 }
 
+void add_check(CLI::App& app, CheckOptions& options) {
+    CLI::App* check = app.add_subcommand("check", "Run the deadlock here, without and with the shim");
+    check->formatter(std::make_shared<WithUsage>("unknot check [OPTIONS]"));
+    check->add_option("--library", options.library, "Path of libunknot.so, as for run")->type_name("PATH");
+    check->add_flag("--json", options.json, "Print JSON");
+    check->footer(
+        "Over an allocator of its own, and over every one that is installed. Takes some seconds each.\n"
+        "Exit codes: 0 the shim works on this system, 1 it does not, 2 nothing was checked.\n"
+        "Examples:\n"
+        "  unknot check\n"
+        "  unknot check --json | jq .works");
+}
+
 // What follows "--" belongs to the command that is started, whatever it looks like.
 struct Words {
     std::vector<std::string> own, command;
@@ -211,11 +225,13 @@ int dispatch(const Words& words) {
     RunOptions run_options;
     DoctorOptions doctor_options;
     StatOptions stat_options;
+    CheckOptions check_options;
     std::string format = "text";
     bool json = false;
     add_run(app, run_options);
     add_doctor(app, doctor_options);
     add_stat(app, stat_options, format, json);
+    add_check(app, check_options);
 
     if (!words.name().empty()) expect_command(app, words.name());
     try {
@@ -241,6 +257,10 @@ int dispatch(const Words& words) {
         if (kinds != 1) throw Trouble("doctor needs process ids, --all, or -- COMMAND, and one of them only");
         return doctor(doctor_options);
     }
+    if (app.got_subcommand("check")) {
+        if (!command.empty()) throw Trouble("check takes no command");
+        return check(check_options);
+    }
     if (!command.empty()) throw Trouble("stat takes process ids or --all, no command");
     if (stat_options.pids.empty() != stat_options.all)
         throw Trouble("stat needs process ids or --all, and one of them only");
@@ -263,6 +283,7 @@ int main(int argc, char** argv) {
     };
     const int trouble = runs ? cli::exit_run_trouble : cli::exit_trouble;
     try {
+        if (argc == 4 && std::string_view(argv[1]) == cli::reproduce_word) return cli::reproduce(argv + 2);
         const int code = cli::dispatch(words);
         // What was not written was not said.
         if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;

@@ -24,9 +24,10 @@ _unknot() {
     esac
     local options=""
     case $command in
-        "") options="run doctor stat help version --help --version" ;;
+        "") options="run doctor stat check help version --help --version" ;;
         run) options="--allocator --mode --stats --library --dry-run --json --help --" ;;
         doctor) options="--all --only --json --report --help --" ;;
+        check) options="--library --json --help" ;;
         stat) options="--all --watch --count --format --json --help" ;;
     esac
     if [[ $word != -* && ($command == doctor || $command == stat) ]]; then

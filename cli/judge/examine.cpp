@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "cli/judge/replaced_library.h"
 #include "cli/read/program.h"
 #include "cli/read/trouble.h"
 #include "policy/settings.h"
@@ -17,6 +18,10 @@ namespace {
 
 void find_shim(const Process* process, const Objects& objects, const Environment& environment, Examination& found) {
     const Object* shim = objects.first_exporting("unknot_stats");
+    if (process != nullptr) {
+        const std::string note = note_on_replaced_library(*process, objects);
+        if (!note.empty()) found.notes.push_back(note);
+    }
     if (shim == nullptr) return;
     found.shim.present = true;
     found.shim_library = shim->path;

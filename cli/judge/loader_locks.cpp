@@ -8,6 +8,7 @@
 #include <link.h>
 #include <pthread.h>
 #include <sys/auxv.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -77,9 +78,10 @@ struct Search {
 int look_for_owned(dl_phdr_info*, std::size_t, void* data) {
     auto& search = *static_cast<Search*>(data);
     const std::vector<char> bytes(search.begin, search.begin + search.size);
+    const auto id = static_cast<int>(syscall(SYS_gettid));  // libc's own word for it is younger than the rest asks for
     for (std::size_t offset = 0; offset + sizeof(MutexWords) <= bytes.size(); offset += 8) {
         const MutexWords words = words_at(bytes, offset);
-        if (looks_like_lock(words) && words.owner == gettid()) search.owned.push_back(offset);
+        if (looks_like_lock(words) && words.owner == id) search.owned.push_back(offset);
     }
     return 1;
 }

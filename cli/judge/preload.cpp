@@ -118,6 +118,18 @@ void check_preload(const Program& program, const PreloadList& list) {
     }
 }
 
+std::string own_path() {
+    char self[PATH_MAX];
+    const ssize_t n = readlink("/proc/self/exe", self, sizeof self);
+    return {self, n > 0 ? static_cast<std::size_t>(n) : 0};
+}
+
+std::vector<std::string> known_allocators() {
+    std::vector<std::string> sonames;
+    for (const NamedAllocator& each : named_allocators) sonames.emplace_back(each.soname);
+    return sonames;
+}
+
 std::string find_shim_library(const std::string& asked) {
     std::vector<std::string> candidates;
     const char* variable = std::getenv("UNKNOT_LIBRARY");
@@ -126,11 +138,9 @@ std::string find_shim_library(const std::string& asked) {
     } else if (variable != nullptr && *variable != '\0') {
         candidates = {variable};
     } else {
-        char self[PATH_MAX];
-        const ssize_t n = readlink("/proc/self/exe", self, sizeof self);
-        const std::string path(self, n > 0 ? static_cast<std::size_t>(n) : 0);
+        const std::string path = own_path();
         const std::string folder = path.substr(0, path.rfind('/'));
-        for (const char* place : {"", "/../lib", "/../lib/" UNKNOT_TRIPLET, "/../lib64"})
+        for (const char* place : {"", "/" UNKNOT_LIBRARY_FOLDER, "/../lib", "/../lib/" UNKNOT_TRIPLET, "/../lib64"})
             candidates.push_back(folder + place + "/libunknot.so");
     }
     for (const std::string& candidate : candidates) {

@@ -22,7 +22,14 @@ PreloadList make_preload(std::string_view was, const std::string& shim, const st
 // Asks the loader of that program whether it would really take the shim and the allocator. Throws Trouble.
 void check_preload(const Program& program, const PreloadList& list);
 
-// --library, UNKNOT_LIBRARY, then beside this executable: its own folder, ../lib, ../lib/<triplet>. Throws Trouble.
+// The file of this command itself, by its real name.
+std::string own_path();
+
+// The sonames of all that run --allocator has names for.
+std::vector<std::string> known_allocators();
+
+// --library, UNKNOT_LIBRARY, then from this executable: its own folder, where it was installed beside, ../lib,
+// ../lib/<triplet>, ../lib64. Throws Trouble.
 std::string find_shim_library(const std::string& asked);
 
 }  // namespace unknot::cli

@@ -110,6 +110,9 @@ void begin_watching(const Identity& identity) {
     prepare_exit_hook(thread_ends);
 }
 
+// For strings(1): the copy below is made of immediate values.
+[[gnu::used]] constexpr char version_text[] = "libunknot " UNKNOT_VERSION;
+
 void introduce(const Identity& identity) {
     StatsPage& page = unknot_stats;
     page.version = stats_version;

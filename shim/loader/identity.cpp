@@ -150,8 +150,6 @@ int look_at(dl_phdr_info* info, std::size_t, void* data) {
     const Object object{*info};
     if (starts_with(base_name(info->dlpi_name), "ld-linux")) note_loader(*info);
     Walk& walk = *static_cast<Walk*>(data);
-    if (walk.backtrace != nullptr && object.contains(walk.backtrace))
-        walk.libgcc_walks = imports(*info, "dl_iterate_phdr");
     InnerCode what = inner_code_named(info->dlpi_name);
     if (object.contains(walk.malloc)) {
         walk.allocator = object;
