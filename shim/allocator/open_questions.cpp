@@ -11,6 +11,7 @@ namespace {
 // Written once, at start; read on slow paths. glibc's answers.
 constinit bool frees_for_zero = true;
 constinit bool aligns_to_zero = false;
+constinit bool answers_sizes = false;
 
 // glibc frees, and so does memcheck in its place, which reports the question from 3.21 on (mlichvar/chrony commit
 // 109970f; seen with 3.24). An allocator that nobody knows may stop the process over it (Electric Fence does).
@@ -37,10 +38,15 @@ bool aligns_to_zero_when_asked() {
 }  // namespace
 
 void ask_open_questions(AllocatorKind kind) {
+    answers_sizes = kind != AllocatorKind::unknown && kind != AllocatorKind::tcmalloc_debug;
     if (!may_be_asked(kind)) return;
     frees_for_zero = frees_when_asked();
     // The debug build ends at such an alignment.
     if (kind != AllocatorKind::tcmalloc_debug) aligns_to_zero = aligns_to_zero_when_asked();
+}
+
+bool answers_block_sizes() {
+    return answers_sizes;
 }
 
 bool realloc_zero_frees() {

@@ -15,6 +15,10 @@ void ask_open_questions(AllocatorKind kind);
 // realloc(p, 0): true, it frees and returns NULL; false, it returns a block.
 bool realloc_zero_frees();
 
+// May it be asked for the size of any block at any time? Of an allocator that nobody knows, no; nor of the debug build
+// of tcmalloc, which ends over an aligned block (gperftools 2.10, DebugMallocImplementation::GetAllocatedSize).
+bool answers_block_sizes();
+
 // The alignment that aligned_alloc gives a block for which `alignment` was asked; no_alignment: it refuses.
 std::size_t accepted_by_aligned_alloc(std::size_t alignment);
 

@@ -94,6 +94,13 @@ bool may_end_in_libc(const ThreadState& thread, const void* caller) {
     return may_reach_libcs_free(hands_out_libcs_blocks(), owns_write_lock(thread), is_loader_code(caller));
 }
 
+// What a deferred free keeps from others. Where nobody can tell, an everyday block.
+std::size_t bytes_held_by(const Deallocation& call) {
+    constexpr std::size_t everyday = 4096;
+    const std::size_t known = answers_block_sizes() ? real_block_size(call.pointer) : call.size;
+    return known != 0 ? known : everyday;
+}
+
 // To the real allocator, although this thread owns a loader lock. Once nothing fits any more, calls need not ask until
 // the load lock is free again.
 void go_over_budget(ThreadState& thread) {
@@ -157,7 +164,7 @@ bool divert_deallocation(const Deallocation& call, const void* caller) {
     ThreadState& thread = enter();
     const bool owns = owns_loader_lock(thread);
     if (owns && call.pointer == nullptr) return true;
-    const std::size_t held = owns && follows_rule_1(mode()) ? real_block_size(call.pointer) : 0;
+    const std::size_t held = owns && follows_rule_1(mode()) ? bytes_held_by(call) : 0;
     switch (route(DeallocationFacts{
         .owns_loader_lock = owns,
         .nothing_to_forward_to = !knows_real_allocator(),

@@ -97,7 +97,7 @@ def main():
         return 0
     data["plots"] = plots.draw_all(ROOT, data)
     record(path, data)
-    if complaint := report.rewrite_readme(os.path.join(ROOT, "README.md"), data):
+    if complaint := report.rewrite_readme(os.path.join(ROOT, "docs", "measurements.md"), data):
         measure.say(complaint)
     return 0
 
