@@ -34,7 +34,6 @@ void forget_walk(const ThreadState& thread) {
 }
 
 void note_diverting(ThreadState& thread) {
-    if (!owns_write_lock(thread)) return;
     thread.plain_walk.caller = nullptr;
     diverting.store(thread.id, std::memory_order_relaxed);
     clear_contention(thread, &unknot_stats.averted);

@@ -9,7 +9,7 @@ namespace [[gnu::visibility("hidden")]] unknot {
 
 // A walk from inside the allocator has found the loader's write lock busy.
 void note_contention();
-// This thread has diverted or deferred; it counts where it owns the write lock.
+// This thread, which owns the write lock, has diverted or deferred.
 void note_diverting(ThreadState& thread);
 // The walk that this thread may have been in is over.
 void forget_walk(const ThreadState& thread);

@@ -4,6 +4,7 @@
 #include "shim/allocator/real_allocator.h"
 #include "shim/doors/averted.h"
 #include "shim/doors/counting.h"
+#include "shim/loader/loader_lock.h"
 
 namespace unknot {
 
@@ -46,7 +47,7 @@ bool defer(ThreadState& thread, const Deallocation& call, std::size_t held) {
     const Drain when = thread.walks != 0 && thread.walk_by_inner_code ? Drain::careful : Drain::at_once;
     if (thread.drain != Drain::at_once) thread.drain = when;
     always_go_slow(thread);
-    note_diverting(thread);
+    if (owns_write_lock(thread)) note_diverting(thread);
     arm_exit_hook(thread);
     publish_blocks(thread);
     return true;

@@ -31,8 +31,8 @@ void* from_arena(ThreadState& thread, const Request& request) {
     }
     thread.stretch.diverted += request.size;
     always_go_slow(thread);  // the first call after the lock is gone catches up
-    note_diverting(thread);
-    arm_exit_hook(thread);
+    if (owns_write_lock(thread)) note_diverting(thread);
+    if (!thread.has_exit_hook) arm_exit_hook(thread);
     publish_blocks(thread);
     return block;
 }
@@ -130,6 +130,10 @@ void* resize_in_arena(ThreadState& thread, void* pointer, const Request& request
 
 Served divert_allocation(Request request, const void* caller) {
     ThreadState& thread = enter();
+    // The straight way, of what a walk's callback allocates: no question below would be answered otherwise.
+    if (thread.ready && surely_owns_write_lock(thread) && follows_rule_1(mode()) && request.alignment != no_alignment) {
+        if (void* block = from_arena(thread, request)) return {true, block};
+    }
     const bool owns = owns_loader_lock(thread);
     switch (route(AllocationFacts{.owns_loader_lock = owns,
                                   .nothing_to_forward_to = !knows_real_allocator(),

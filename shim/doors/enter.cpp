@@ -48,24 +48,22 @@ void protect_from_now_on() {
     std::atomic_ref(unknot_stats.mode).store(Mode::protect, std::memory_order_relaxed);
 }
 
-ThreadState& enter() {
-    ThreadState& thread = thread_state;
-    ++thread.slow_calls;
-    if (__builtin_expect(is_unknown_child(), 0)) become_child(thread);
-    if (__builtin_expect(thread.id == nobody, 0)) {
+void make_ready(ThreadState& thread) {
+    if (is_unknown_child()) become_child(thread);
+    if (thread.id == nobody) {
         KeepErrno keep;
         find_libc_functions();  // before the first call of one
         thread.id = id_in_mutexes();
         always_go_slow(thread);
     }
-    if (__builtin_expect(!is_resolved() && !thread.resolving, 0)) {
+    if (!is_resolved() && !thread.resolving) {
         KeepErrno keep;
         thread.resolving = true;
         log_output::remember_stderr();  // before any constructor can have opened a file
         resolve_real_allocator();
         thread.resolving = false;
     }
-    return thread;
+    thread.ready = is_resolved();
 }
 
 void settle(ThreadState& thread, const void* caller) {

@@ -6,6 +6,7 @@
 #include "policy/rules.h"
 #include "policy/settings.h"
 #include "shim/arena/arena.h"
+#include "shim/loader/fork_handlers.h"
 #include "shim/loader/thread_state.h"
 
 namespace [[gnu::visibility("hidden")]] unknot {
@@ -27,7 +28,13 @@ void protect_from_now_on();
 bool walks_never_wait();
 
 // The guard: this thread, known, and the table filled (or being filled, further up on this very stack).
-ThreadState& enter();
+UNKNOT_COLD void make_ready(ThreadState& thread);
+inline ThreadState& enter() {
+    ThreadState& thread = thread_state;
+    ++thread.slow_calls;
+    if (__builtin_expect(!thread.ready || is_unknown_child(), 0)) make_ready(thread);
+    return thread;
+}
 
 // This thread owns no loader lock: catch up with what waits, and go back to the quiet word. `caller` is the return
 // address into the code that called the entry point.

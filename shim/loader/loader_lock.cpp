@@ -107,11 +107,6 @@ bool confirm_load_lock(const ThreadState& thread) {
     return owned;
 }
 
-bool owns_write_lock(const ThreadState& thread) {
-    if (loader_locks.probe != Probe::owner_words) return thread.walks != 0;
-    return __atomic_load_n(loader_locks.write_owner, __ATOMIC_RELAXED) == thread.id;  // Relaxed: as below.
-}
-
 bool owns_loader_lock(ThreadState& thread) {
     // Relaxed, both: only this thread stores this thread's id there.
     if (__atomic_load_n(loader_locks.load_owner, __ATOMIC_RELAXED) == thread.id) return true;

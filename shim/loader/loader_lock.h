@@ -48,7 +48,14 @@ bool confirm_load_lock(const ThreadState& thread);
 // (its callback threw, or jumped): the mark says "inside a walk", the owner word says no.
 bool owns_loader_lock(ThreadState& thread);
 
-// The narrower question, for observe mode: does it own the lock that walks wait for?
-bool owns_write_lock(const ThreadState& thread);
+// The narrower question: does it own the lock that walks wait for?
+// `surely`: by the owner word alone, so that the answer is no where that is not known.
+inline bool surely_owns_write_lock(const ThreadState& thread) {
+    // Relaxed: only this thread stores this thread's id there.
+    return __atomic_load_n(loader_locks.write_owner, __ATOMIC_RELAXED) == thread.id;
+}
+inline bool owns_write_lock(const ThreadState& thread) {
+    return loader_locks.probe == Probe::owner_words ? surely_owns_write_lock(thread) : thread.walks != 0;
+}
 
 }  // namespace unknot

@@ -15,6 +15,7 @@ constinit __thread ThreadState thread_state [[gnu::tls_model("initial-exec")]] =
     .id = nobody,
     .walks = 0,
     .outermost_walk = nullptr,
+    .ready = false,
     .resolving = false,
     .has_exit_hook = false,
     .walk_by_inner_code = false,

@@ -48,6 +48,7 @@ struct ThreadState {
     // dl_iterate_phdr calls of ours on this thread's stack, innermost frame last. May be too high: see loader_lock.h.
     std::uint32_t walks;
     const void* outermost_walk;  // frame address, for the probe that knows no owner words
+    bool ready;                  // known, and the table of real functions is filled
     bool resolving;              // looking up the real allocator
     bool has_exit_hook;
     bool walk_by_inner_code;  // the outermost walk was asked for by an unwinder or the allocator

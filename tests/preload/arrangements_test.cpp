@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
+#include <functional>
 #include <tuple>
 
 #include "tests/preload/preload.h"
@@ -51,21 +51,54 @@ process::Command command(const Arrangement& arrangement, const char* shape, cons
 using Place = std::tuple<Arrangement, const char*>;
 class Arrangements : public testing::TestWithParam<Place> {};
 
-TEST_P(Arrangements, hang_bare_and_never_with_the_shim_or_its_walks_alone) {
-    const auto& [arrangement, shape] = GetParam();
-    if (!std::filesystem::exists(built(arrangement.program))) GTEST_SKIP() << "this system has no archive for it";
+constexpr const char* libraries[] = {"libunknot.so", "libunknot_walks.so"};
+
+// Bare first, as often as it takes to hang; then with either library.
+void expect_a_cure(const std::function<process::Command(const std::string& shim)>& command) {
     bool hung = false;
     for (int tries = 0; !hung && tries < most_tries; ++tries) {
-        const process::Result bare = process::run(command(arrangement, shape, ""));
+        const process::Result bare = process::run(command(""));
         hung = bare.outcome == process::Outcome::hung;
         ASSERT_TRUE(hung || bare.succeeded()) << describe(bare) << bare.err;
     }
     EXPECT_TRUE(hung || process::traces_outside_page_heap_lock) << "the reproducer no longer hangs";
+    for (const char* library : libraries) {
+        const process::Result result = process::run(command(built(library)));
+        EXPECT_TRUE(result.succeeded()) << library << ": " << describe(result) << result.err;
+    }
+}
+
+TEST_P(Arrangements, hang_bare_and_never_with_the_shim_or_its_walks_alone) {
+    const auto& [arrangement, shape] = GetParam();
+    if (!std::filesystem::exists(built(arrangement.program))) GTEST_SKIP() << "this system has no archive for it";
+    const auto of_this = [&](const std::string& shim) { return command(arrangement, shape, shim); };
+    expect_a_cure(of_this);
     for (const auto& [library, mode] : {std::pair{"libunknot.so", arrangement.mode}, {"libunknot_walks.so", "walks"}}) {
-        const process::Result result = process::run(command(arrangement, shape, built(library)));
-        ASSERT_TRUE(result.succeeded()) << library << ": " << describe(result) << result.err;
+        const process::Result result = process::run(of_this(built(library)));
         EXPECT_NE(result.err.find(std::string(" mode=") + mode + " "), std::string::npos) << library << result.err;
     }
+}
+
+TEST(LateAllocator, of_a_plug_in_hangs_bare_and_never_with_a_library) {
+    if (process::traces_outside_page_heap_lock) GTEST_SKIP() << "tcmalloc takes its traces outside of its lock here";
+    expect_a_cure([](const std::string& shim) {
+        return process::Command{.argv = {built("victims/late_allocator")}, .environment = {{"LD_PRELOAD", shim}}};
+    });
+}
+
+// In a mount namespace of its own, so that no other process of the machine sees the file.
+TEST(SystemWidePreload, beside_an_allocator_in_LD_PRELOAD_hangs_bare_and_never_with_a_library) {
+    const std::string set_up =
+        "mount -t tmpfs none /mnt && mkdir /mnt/upper /mnt/work && "
+        "mount -t overlay none -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work /etc && ";
+    const auto in_namespace = [&](const std::string& then) {
+        return process::Command{.argv = {"unshare", "--mount", "sh", "-c", set_up + then}};
+    };
+    if (!process::run(in_namespace("true")).succeeded()) GTEST_SKIP() << "no mount namespace may be made here";
+    expect_a_cure([&](const std::string& shim) {
+        return in_namespace("echo '" + shim + "' > /etc/ld.so.preload && LD_PRELOAD=libtcmalloc.so.4 exec " +
+                            built("phdr_deadlock") + " grow");
+    });
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, Arrangements, testing::Combine(testing::ValuesIn(arrangements), testing::ValuesIn(shapes)),
