@@ -37,12 +37,13 @@ bool aligns_to_zero_when_asked() {
 
 }  // namespace
 
-void ask_open_questions(AllocatorKind kind) {
-    answers_sizes = kind != AllocatorKind::unknown && kind != AllocatorKind::tcmalloc_debug;
+void ask_open_questions(const AllocatorEvidence& allocator) {
+    const AllocatorKind kind = identify(allocator);
+    answers_sizes = kind != AllocatorKind::unknown && !allocator.is_debug_build;
     if (!may_be_asked(kind)) return;
     frees_for_zero = frees_when_asked();
-    // The debug build ends at such an alignment.
-    if (kind != AllocatorKind::tcmalloc_debug) aligns_to_zero = aligns_to_zero_when_asked();
+    // A debug build of tcmalloc ends at such an alignment.
+    if (!allocator.is_debug_build) aligns_to_zero = aligns_to_zero_when_asked();
 }
 
 bool answers_block_sizes() {

@@ -5,12 +5,12 @@
 
 #include <cstddef>
 
-#include "policy/stats_page.h"
+#include "policy/allocator.h"
 
 namespace [[gnu::visibility("hidden")]] unknot {
 
 // Watching modes only, after the table is filled: calls the real allocator.
-void ask_open_questions(AllocatorKind kind);
+void ask_open_questions(const AllocatorEvidence& allocator);
 
 // realloc(p, 0): true, it frees and returns NULL; false, it returns a block.
 bool realloc_zero_frees();

@@ -276,7 +276,8 @@ InnerCode code_of(ThreadState& thread, const void* caller) {
 
 UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data) {
     ThreadState& thread = thread_state;
-    const RealAllocator& real = thread.id == nobody ? ask_real() : real_allocator;
+    // Not every walk: what counts as a slow call must not be a plain walk's.
+    const RealAllocator& real = !thread.ready || is_unknown_child() ? ask_real() : real_allocator;
     if (!follows_rule_2(mode()) && mode() != Mode::observe) return real.dl_iterate_phdr(callback, data);
     const void* return_address = UNKNOT_CALLER;
     const InnerCode caller = code_of(thread, return_address);

@@ -93,7 +93,7 @@ void begin_watching(const Identity& identity) {
     const char* failure = nullptr;
     if (watches_load_lock(mode())) {
         find_cxx_runtime();
-        ask_open_questions(identify(identity.evidence));
+        ask_open_questions(identity.evidence);
         failure = calibrate(native_walk, Wanted::both_locks);
     } else {
         failure = calibrate(native_walk, Wanted::write_lock);
