@@ -162,13 +162,15 @@ bool looks_for_own_return_address(const void* data, const void* frame) {
     // The one is a return address less one, so that it lies inside the call; the other, of the frame where a trace
     // begins, stands in the registers that were kept for it.
     for (const Address address : {wanted + 1, wanted}) {
+        // First the question that most words fail, without a look at the stack.
+        if (!is_return_address(address)) continue;
         bool found = false;
         each_word(frame, scan_limit, [&](Address where, Address value, Address&) {
             found = where != at &&
                     reinterpret_cast<Address>(strip_signature(reinterpret_cast<const void*>(value))) == address;
             return !found;
         });
-        if (found && is_return_address(address)) return true;
+        if (found) return true;
     }
     return false;
 }

@@ -210,7 +210,7 @@ void expect_it_stands_aside(const std::vector<std::string>& victim, const std::s
     const auto report = ReportLine::find(text, result.pid);
     ASSERT_TRUE(report);
     EXPECT_EQ(report->number("flags"), static_cast<unsigned>(flag));
-    EXPECT_EQ(report->word("mode"), "off");
+    EXPECT_EQ(report->word("mode"), "walks");
     EXPECT_EQ(report->number("diverted"), 0u);
 }
 

@@ -223,7 +223,7 @@ TEST_P(CheckingMalloc, before_the_shim_is_said_to_be_in_the_way) {
     const std::vector<std::string> said = lines(run_beside("protect", {.program = {"does_nothing"}}).err);
     const std::vector<std::string> wrong_order{
         "wrong order: libc_malloc_debug.so.0 comes before libunknot.so; put libunknot.so first in LD_PRELOAD; this "
-        "process runs as without unknot"};
+        "process is protected by its walks alone (mode=walks)"};
     EXPECT_EQ(said, GetParam() ? wrong_order : std::vector<std::string>{});
 }
 
