@@ -54,8 +54,8 @@ void read_environment(char** variables) {
 // account of it. Its walks do come here where only malloc is another's. Said, unless nothing has been asked for.
 Mode stand_aside(const Identity& identity) {
     const Mode asked = settings.mode;
-    const bool has_walks =
-        identity.position == Position::behind_program || identity.position == Position::behind_preload;
+    const bool has_walks = identity.walks_arrive && (identity.position == Position::behind_program ||
+                                                     identity.position == Position::behind_preload);
     const Mode left =
         knows_loader && has_walks && asked != Mode::observe && asked != Mode::off ? Mode::walks : Mode::off;
     if (identity.position == Position::behind_program || identity.position == Position::replaced) {

@@ -201,6 +201,7 @@ bool calls_arrive() {
 Identity identify_process(Mode asked) {
     Identity identity;
     identity.position = find_position(identity);
+    identity.walks_arrive = first_definition("dl_iterate_phdr").object != libc_object();
     AllocatorEvidence& seen = identity.evidence;
     seen.knows_loader = knows_loader;
     seen.glibc_minor = minor_version(libc_version());

@@ -18,6 +18,7 @@ enum class Position : std::uint8_t {
 struct Identity {
     AllocatorEvidence evidence;
     Position position = Position::on_path;
+    bool walks_arrive = true;     // not if libc's own dl_iterate_phdr comes first
     char malloc_owner[128] = {};  // file that takes the blame for another position
 };
 

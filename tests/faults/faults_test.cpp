@@ -189,7 +189,7 @@ TEST(Preload, behind_libc_steps_aside_and_says_so) {
     EXPECT_EQ(result.out, "works\n");
     EXPECT_EQ(lines(result.err),
               (std::vector<std::string>{"wrong order: libc.so.6 comes before libunknot.so; put libunknot.so first in "
-                                        "LD_PRELOAD; this process is protected by its walks alone (mode=walks)"}));
+                                        "LD_PRELOAD; this process runs as without unknot"}));
 }
 
 }  // namespace
