@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The three commands. Each returns the exit code; each throws Trouble for what ends in one line on stderr and code 2.
+// The commands. Each returns the exit code; each throws Trouble for what ends in one line on stderr and code 2.
 #pragma once
 
 #include <optional>
@@ -38,5 +38,18 @@ struct StatOptions {
     StatFormat format = StatFormat::text;
 };
 int stat(const StatOptions& options);
+
+struct ImmuniseOptions {
+    std::vector<int> pids;
+    bool undo = false;
+    bool dry_run = false;
+};
+int immunise(const ImmuniseOptions& options);
+
+struct RescueOptions {
+    int pid = 0;
+    bool dry_run = false;
+};
+int rescue(const RescueOptions& options);
 
 }  // namespace unknot::cli

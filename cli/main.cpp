@@ -99,6 +99,37 @@ void add_stat(CLI::App& app, StatOptions& options, std::string& format, bool& js
         "  unknot stat --all --format openmetrics > /var/lib/node_exporter/unknot.prom");
 }
 
+void add_immunise(CLI::App& app, ImmuniseOptions& options) {
+    CLI::App* immunise = app.add_subcommand("immunise", "Keep a running process from this deadlock, without a restart");
+    immunise->alias("immunize");
+    immunise->formatter(std::make_shared<WithUsage>("unknot immunise [OPTIONS] PID..."));
+    immunise->add_option("PID", options.pids, "Processes to make immune")->check(a_pid)->required();
+    immunise->add_flag("--undo", options.undo, "Put back what the process itself would have there");
+    immunise->add_flag("--dry-run", options.dry_run, "Say which word would be written, and write nothing");
+    immunise->footer(
+        "Its allocator takes stack traces without the loader from then on. One word is written; nothing is stopped, "
+        "no\n"
+        "code is put into it.\n"
+        "Exit codes: 0 immune now (with --undo: as before), 1 nothing to do, 2 refused or no permission.\n"
+        "Examples:\n"
+        "  unknot immunise --dry-run 4711\n"
+        "  sudo unknot immunise 4711\n"
+        "  sudo unknot immunise --undo 4711");
+}
+
+void add_rescue(CLI::App& app, RescueOptions& options) {
+    CLI::App* rescue = app.add_subcommand("rescue", "Bring a process back that is dead of this deadlock");
+    rescue->formatter(std::make_shared<WithUsage>("unknot rescue [OPTIONS] PID"));
+    rescue->add_option("PID", options.pid, "The process")->check(a_pid)->required();
+    rescue->add_flag("--dry-run", options.dry_run, "Say what would be done and why it may be done, and do nothing");
+    rescue->footer(
+        "Makes it immune, then sends the threads back that wait for the loader inside the allocator's stack trace.\n"
+        "Exit codes: 0 it moves again, 3 still dead, 1 nothing to do, 2 refused or no permission.\n"
+        "Examples:\n"
+        "  unknot rescue --dry-run 4711\n"
+        "  sudo unknot rescue 4711");
+}
+
 int dispatch(int argc, char** argv) {
     CLI::App app("Unknot: no more deadlocks between the dynamic loader and the allocator");
     app.name("unknot");
@@ -109,11 +140,15 @@ int dispatch(int argc, char** argv) {
     RunOptions run_options;
     DoctorOptions doctor_options;
     StatOptions stat_options;
+    ImmuniseOptions immunise_options;
+    RescueOptions rescue_options;
     std::string format = "text";
     bool json = false;
     add_run(app, run_options);
     add_doctor(app, doctor_options);
     add_stat(app, stat_options, format, json);
+    add_immunise(app, immunise_options);
+    add_rescue(app, rescue_options);
 
     // What follows "--" belongs to the command that is started, whatever it looks like.
     std::vector<std::string> own, command;
@@ -144,6 +179,10 @@ int dispatch(int argc, char** argv) {
             (doctor_options.pids.empty() ? 0 : 1) + (doctor_options.all ? 1 : 0) + (command.empty() ? 0 : 1);
         if (kinds != 1) throw Trouble("doctor needs process ids, --all, or -- COMMAND, and one of them only");
         return doctor(doctor_options);
+    }
+    if (app.got_subcommand("immunise") || app.got_subcommand("rescue")) {
+        if (!command.empty()) throw Trouble("immunise and rescue take process ids, no command");
+        return app.got_subcommand("rescue") ? rescue(rescue_options) : immunise(immunise_options);
     }
     if (!command.empty()) throw Trouble("stat takes process ids or --all, no command");
     if (stat_options.pids.empty() != stat_options.all)

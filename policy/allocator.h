@@ -66,7 +66,7 @@ constexpr bool unwinds_inside_malloc(const AllocatorEvidence& seen) {
             return false;
         case AllocatorKind::jemalloc:
             // Its profiler goes through _Unwind_Backtrace or libunwind; prof:false never unwinds.
-            return seen.prof_enabled;
+            return seen.prof_enabled && seen.stack_method != StackMethod::none;
         case AllocatorKind::tcmalloc:
         case AllocatorKind::tcmalloc_debug:
             return method_asks_for_loader_lock(seen);

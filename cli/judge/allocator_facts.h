@@ -20,6 +20,9 @@ struct AllocatorFacts {
     std::string unwinder;            // object that unwinds for it
     bool full_build = false;         // takes stack traces
     bool knows_generic_fp = false, knows_libgcc = false;
+    // What it would unwind with, were its import of its unwinder not cut (`unknot immunise`).
+    StackMethod uncut_method = StackMethod::unknown;
+    bool is_cut = false;
     bool libgcc_walks = false;  // its _Unwind_Backtrace goes through dl_iterate_phdr
     bool in_executable = false;
     bool sanitizer = false;

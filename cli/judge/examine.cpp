@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "cli/judge/way.h"
 #include "cli/read/program.h"
 #include "cli/read/trouble.h"
 #include "policy/settings.h"
@@ -132,13 +133,16 @@ std::string machine_name(unsigned machine) {
 
 Examination examine_process(pid_t pid) {
     const Process process(pid);
+    const auto mappings = process.mappings();
+    return examine_process(process, mappings, objects_of(process, mappings));
+}
+
+Examination examine_process(const Process& process, const std::vector<Mapping>& mappings, const Objects& objects) {
     Examination found;
-    found.pid = pid;
+    const pid_t pid = found.pid = process.pid();
     found.name = process.name();
     found.executable = process.executable();
     found.command_line = process.command_line();
-    const auto mappings = process.mappings();
-    const Objects objects = objects_of(process, mappings);
     if (objects.list.empty()) {
         process.expect_still_the_same();
         throw Trouble(
@@ -155,7 +159,9 @@ Examination examine_process(pid_t pid) {
     if (!found.deadlock.suspicion.empty()) found.notes.push_back(found.deadlock.suspicion);
     if (!found.deadlock.cannot_tell.empty() && found.missing_permission.empty())
         found.notes.push_back("whether it is deadlocked cannot be told: " + found.deadlock.cannot_tell);
+    found.cure = cure_of(process, objects, found.allocator);
     judge_it(objects, found);
+    found.mending = mending_facts_of(process, objects, found.cure, found.facts);
     process.expect_still_the_same();
     return found;
 }

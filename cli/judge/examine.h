@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "cli/judge/allocator_facts.h"
+#include "cli/judge/cure.h"
 #include "cli/judge/libc_facts.h"
 #include "cli/judge/threads.h"
 #include "cli/read/page_reader.h"
+#include "policy/mending.h"
 #include "policy/risk.h"
 
 namespace unknot::cli {
@@ -29,6 +31,8 @@ struct Examination {
     std::string shim_library;
     std::optional<PageReading> page;
     Deadlock deadlock;
+    Cure cure;
+    MendingFacts mending;
     RiskFacts facts;
     Judgement judgement;
     std::vector<std::string> notes;  // what could not be read, and other remarks
@@ -37,6 +41,7 @@ struct Examination {
 
 // Throws Trouble.
 Examination examine_process(pid_t pid);
+Examination examine_process(const Process& process, const std::vector<Mapping>& mappings, const Objects& objects);
 Examination examine_command(const std::vector<std::string>& command);
 
 std::string machine_name(unsigned machine);

@@ -255,6 +255,24 @@ bool Process::read(std::uint64_t address, void* to, std::size_t size) const {
     return n == static_cast<ssize_t>(size);
 }
 
+std::string Process::thread_status(pid_t tid, std::string_view key) const {
+    const std::string status = slurp(fmt::format("{}/task/{}/status", folder(), tid));
+    const std::string begin = fmt::format("\n{}:", key);
+    const std::size_t at = status.find(begin);
+    if (at == std::string::npos) return {};
+    const std::size_t from = status.find_first_not_of(" \t", at + begin.size());
+    const std::size_t to = status.find('\n', at + 1);
+    return from == std::string::npos || from >= to ? std::string() : status.substr(from, to - from);
+}
+
+bool Process::has_thread(pid_t tid) const {
+    return access(fmt::format("{}/task/{}", folder(), tid).c_str(), F_OK) == 0;
+}
+
+int Process::open_file(const char* name, int flags) const {
+    return open((folder() + "/" + name).c_str(), flags | O_CLOEXEC);
+}
+
 std::string Process::read_string(std::uint64_t address, std::size_t most) const {
     std::string text;
     // A page at a time, so that a string that ends at the end of a mapping is read.

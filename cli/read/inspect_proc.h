@@ -58,6 +58,11 @@ class Process {
     std::vector<Mapping> mappings() const;  // throws NotPermitted, ProcessGone
     std::vector<ThreadState> threads() const;
     std::optional<std::uint64_t> auxiliary(std::uint64_t type) const;
+    // The text after "key:" in the thread's status; empty: there is no such line, or no such thread any more.
+    std::string thread_status(pid_t tid, std::string_view key) const;
+    bool has_thread(pid_t tid) const;
+    // A file of its folder in /proc, such as "maps"; the caller closes it. Negative: errno says why.
+    int open_file(const char* name, int flags) const;
 
     bool read(std::uint64_t address, void* to, std::size_t size) const;  // all of it, or false
     template <class T>

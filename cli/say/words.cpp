@@ -260,7 +260,8 @@ std::string describe_allocator(const Examination& found) {
 std::string describe_stack_method(const Examination& found) {
     const AllocatorFacts& facts = found.allocator;
     if (facts.kind == AllocatorKind::jemalloc && !facts.evidence.prof_enabled) return "none: prof is off";
-    if (facts.evidence.stack_method == StackMethod::none) return "none";
+    if (facts.evidence.stack_method == StackMethod::none)
+        return facts.is_cut ? fmt::format("none ({})", facts.method_source) : "none";
     std::string text = cli::name_of(facts.evidence.stack_method);
     if (!facts.unwinder.empty()) text += fmt::format(", by {}", facts.unwinder);
     if (!facts.method_source.empty()) text += fmt::format(" ({})", facts.method_source);

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/judge/way.h"
+
+#include <elf.h>
+#include <link.h>
+
+#include <algorithm>
+
+namespace unknot::cli {
+namespace {
+
+bool covers(const Object& object, const char* symbol, std::uint64_t address) {
+    const auto found = object.file->defined(symbol);
+    if (!found) return false;
+    const std::uint64_t start = object.bias + found->address;
+    return address >= start && address < start + found->size;
+}
+
+// The loader says so itself (<link.h>, r_debug::r_state).
+bool list_is_edited(const Process& process, const Objects& objects) {
+    const Object* loader = objects.loader();
+    const auto symbol = loader == nullptr ? std::nullopt : loader->file->defined("_r_debug");
+    const auto debug = symbol ? process.read<r_debug>(loader->bias + symbol->address) : std::nullopt;
+    return !debug || debug->r_state != r_debug::RT_CONSISTENT;
+}
+
+}  // namespace
+
+MendingFacts mending_facts_of(const Process& process, const Objects& objects, const Cure& cure,
+                              const RiskFacts& facts) {
+    MendingFacts found;
+    const Object* executable = objects.executable();
+#if defined(__x86_64__)
+    found.machine_is_proved = executable != nullptr && executable->file != nullptr &&
+                              executable->file->machine() == EM_X86_64 && executable->file->is_64bit();
+#endif
+    found.glibc_minor = facts.allocator.glibc_minor;
+    found.cycle = facts.cycle;
+    for (const ThreadState& thread : process.threads()) {
+        const std::string tracer = process.thread_status(thread.tid, "TracerPid");
+        found.is_traced = found.is_traced || (!tracer.empty() && tracer != "0");
+        found.is_stopped = found.is_stopped || thread.state == 'T';
+        // Linux, Documentation/arch/x86/shstk.rst.
+        found.has_shadow_stack =
+            found.has_shadow_stack ||
+            process.thread_status(thread.tid, "x86_Thread_features").find("shstk") != std::string::npos;
+    }
+    found.allocator_in_executable = facts.malloc_in_executable;
+    found.can_be_immune = cure.kind != CureKind::none;
+    found.list_is_edited = list_is_edited(process, objects);
+    return found;
+}
+
+FrameOf frame_of(const Objects& objects, std::uint64_t allocator_start, std::uint64_t address) {
+    const Object* object = objects.containing(address);
+    if (object == nullptr || object->file == nullptr) return FrameOf::other;
+    if (object->exports("gnu_get_libc_version"))
+        return covers(*object, "dl_iterate_phdr", address) ? FrameOf::walk : FrameOf::libc;
+    // Until glibc 2.34 (its NEWS) the locks are another library's.
+    if (object->file->soname() == "libpthread.so.0") return FrameOf::libc;
+    if (object->exports("_ULx86_64_step") || object->exports("_ULaarch64_step")) return FrameOf::libunwind;
+    if (object->file->soname() == "libgcc_s.so.1")
+        return covers(*object, "_Unwind_Backtrace", address) ? FrameOf::backtrace : FrameOf::libgcc;
+    return object->start == allocator_start ? FrameOf::allocator : FrameOf::other;
+}
+
+Wait wait_of(const ThreadState& thread) {
+    return {thread.syscall, thread.argument[0], thread.stack_pointer, thread.program_counter};
+}
+
+Refusal way_seen(const Objects& objects, std::uint64_t allocator_start, const Stack& stack) {
+    std::vector<FrameOf> frames;
+    for (std::size_t i = 0; i < stack.frames.size(); ++i) {
+        if (stack.frames[i].scanned) return Refusal::none;
+        frames.push_back(frame_of(objects, allocator_start, stack.frames[i].address - (i == 0 ? 0 : 1)));
+    }
+    return way_out(frames.data(), frames.size()).refusal;
+}
+
+}  // namespace unknot::cli

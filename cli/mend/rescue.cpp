@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/mend/rescue.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <thread>
+
+#include "cli/judge/waits.h"
+#include "cli/mend/immunise.h"
+#include "cli/read/trouble.h"
+
+namespace unknot::cli {
+namespace {
+
+// Each one sends back who waits then; a walk that begins before the cure is seen needs a second.
+constexpr int most_rounds = 20;
+constexpr auto watched_for = std::chrono::seconds(1);
+
+const LoaderLock* write_lock_of(const Examination& found) {
+    for (const LoaderLock& lock : found.deadlock.locks.locks)
+        if (lock.name == "_dl_load_write_lock") return &lock;
+    return nullptr;
+}
+
+// Who has slept in that lock for as long as the doctor looked.
+std::vector<const ThreadReport*> waiters(const Examination& found) {
+    std::vector<const ThreadReport*> waiting;
+    const LoaderLock* lock = write_lock_of(found);
+    for (const ThreadReport& thread : found.deadlock.threads)
+        if (lock != nullptr && thread.never_ran && waited_for(thread.state) == lock->address)
+            waiting.push_back(&thread);
+    return waiting;
+}
+
+// One look, and what follows from it. True: something was changed, so another look is due.
+bool one_round(const Process& process, bool dry, Rescue& result) {
+    const auto mappings = process.mappings();
+    const Objects objects = objects_of(process, mappings);
+    Examination found = examine_process(process, mappings, objects);
+    const bool first = result.rounds == 0;
+    if (first) result.before = found;
+    result.refusal = why_not_rescue(found.mending);
+    if (result.refusal == Refusal::not_deadlocked) {
+        result.end = first ? RescueEnd::nothing_to_do : RescueEnd::moves;
+        result.refusal = Refusal::none;
+        return false;
+    }
+    result.end = first ? RescueEnd::refused : RescueEnd::still_dead;
+    if (result.refusal != Refusal::none) return false;
+    ++result.rounds;
+
+    if (found.mending.cycle == Cycle::owner_gone) {
+        if (dry) return false;
+        result.locks.push_back(give_back(process, *write_lock_of(found)));
+        result.refusal = result.locks.back().refusal;
+        return result.refusal == Refusal::none;
+    }
+    const auto waiting = waiters(found);
+    std::vector<const ThreadReport*> chosen;
+    for (const ThreadReport* thread : waiting) {
+        const Refusal seen = way_seen(objects, found.allocator.object_start, thread->stack);
+        if (seen == Refusal::none) chosen.push_back(thread);
+        if (seen != Refusal::none || dry) {
+            SentBack one;
+            one.tid = thread->state.tid;
+            one.name = thread->state.name;
+            one.refusal = seen;
+            result.threads.push_back(one);
+        }
+    }
+    if (chosen.empty()) {
+        result.refusal = Refusal::walk_not_listed;
+        return false;
+    }
+    if (dry) return false;
+    if (!found.cure.applied()) {
+        apply(process, found.cure);
+        result.immunised = true;
+    }
+    bool sent_any = false;
+    for (const ThreadReport* thread : chosen) {
+        try {
+            result.threads.push_back(send_back(process, objects, found.allocator.object_start, thread->state));
+        } catch (const ProcessGone&) {
+            process.expect_still_the_same();
+            continue;
+        }
+        sent_any = sent_any || result.threads.back().refusal == Refusal::none;
+    }
+    // One that was awake may have been handed the lock: the next look tells.
+    const bool woke =
+        std::any_of(result.threads.end() - static_cast<std::ptrdiff_t>(chosen.size()), result.threads.end(),
+                    [](const SentBack& one) { return one.refusal == Refusal::awake; });
+    if (!sent_any && !woke) result.refusal = result.threads.back().refusal;
+    return sent_any || woke;
+}
+
+// Do its threads run again?
+void watch(const Process& process, Rescue& result) {
+    std::map<pid_t, ThreadState> before;
+    for (const ThreadState& thread : process.threads()) before.emplace(thread.tid, thread);
+    std::this_thread::sleep_for(watched_for);
+    process.expect_still_the_same();
+    const double tick_ms = 1000.0 / static_cast<double>(sysconf(_SC_CLK_TCK));
+    result.ran = 0;
+    result.cpu_ms = 0;
+    const auto threads = process.threads();
+    result.of = threads.size();
+    for (const ThreadState& thread : threads) {
+        const auto then = before.find(thread.tid);
+        const std::uint64_t switches = then == before.end() ? 0 : then->second.switches;
+        const std::uint64_t ticks = then == before.end() ? 0 : then->second.cpu_ticks;
+        if (thread.switches != switches || thread.cpu_ticks != ticks) ++result.ran;
+        result.cpu_ms += static_cast<double>(thread.cpu_ticks - ticks) * tick_ms;
+    }
+}
+
+}  // namespace
+
+Rescue rescue_process(pid_t pid, bool dry) {
+    Rescue result;
+    const Process process(pid);
+    try {
+        while (one_round(process, dry, result) && result.rounds < most_rounds) {
+        }
+        if (result.end == RescueEnd::moves) watch(process, result);
+    } catch (const ProcessGone&) {
+        if (result.rounds == 0) throw;
+        result.end = RescueEnd::ended;
+    }
+    return result;
+}
+
+}  // namespace unknot::cli
