@@ -43,7 +43,8 @@ struct MendingFacts {
     bool is_traced = false;
     bool has_shadow_stack = false;
     bool allocator_in_executable = false;
-    bool can_be_immune = false;  // or is
+    bool can_be_immune = false;     // or is
+    bool waiter_is_listed = false;  // a thread waits whose stack, as it was seen, has a way out
     bool list_is_edited = false;
 };
 
@@ -59,6 +60,7 @@ constexpr Refusal why_not_rescue(const MendingFacts& facts) {
     if (facts.has_shadow_stack) return Refusal::has_shadow_stack;
     if (facts.allocator_in_executable) return Refusal::allocator_in_executable;
     if (!facts.can_be_immune) return Refusal::no_cure;
+    if (!facts.waiter_is_listed) return Refusal::walk_not_listed;
     return Refusal::none;
 }
 

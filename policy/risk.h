@@ -46,7 +46,9 @@ enum class Reason : std::uint8_t {
 };
 
 enum class Advice : std::uint8_t {
-    end_the_process,         // a deadlocked process does not come back
+    rescue,                  // unknot rescue: this deadlock can be undone from outside
+    immunise,                // unknot immunise: this process can be kept from it while it runs
+    end_the_process,         // a deadlocked process does not come back by itself
     keep_one_order,          // no dladdr, dlsym or dlopen inside a walk: only the program can mend it
     upgrade_async_profiler,  // to 4.0 or later
     use_generic_fp,          // TCMALLOC_STACKTRACE_METHOD=generic_fp
@@ -80,6 +82,8 @@ struct RiskFacts {
     bool old_async_profiler = false;    // earlier than 4.0, or a fork that parses symbols in a walk
     bool both_edges_witnessed = false;
     Cycle cycle = Cycle::none;
+    bool can_be_rescued = false;    // nothing speaks against it (mending.h)
+    bool can_be_immunised = false;  // it runs, it is not immune, and how it could be is known
     ShimFacts shim{};
 };
 
@@ -186,6 +190,7 @@ constexpr Judgement judge(const RiskFacts& facts) {
     if (deadlocked) {
         result.verdict = Verdict::deadlocked;
         result.reasons.add(reason_for(facts.cycle));
+        if (facts.can_be_rescued) result.advice.add(Advice::rescue);
         result.advice.add(Advice::end_the_process);
         if (facts.cycle == Cycle::loader_locks) result.advice.add(Advice::keep_one_order);
     }
@@ -207,6 +212,7 @@ constexpr Judgement judge(const RiskFacts& facts) {
         if (!risky) return result;
         result.verdict = safe ? Verdict::is_protected : Verdict::at_risk;
         if (safe) return result;
+        if (facts.can_be_immunised) result.advice.add(Advice::immunise);
     }
     // What helps against the allocator's part would not have helped here.
     if (facts.cycle == Cycle::loader_locks) return result;

@@ -71,7 +71,7 @@ Cycle kind_of(const Deadlock& deadlock) {
     return loader_alone ? Cycle::loader_locks : Cycle::other_locks;
 }
 
-void judge_it(const Objects& objects, Examination& found) {
+void judge_it(const Process* process, const Objects& objects, Examination& found) {
     RiskFacts& facts = found.facts;
     facts.allocator = found.allocator.evidence;
     facts.libgcc_walks = found.allocator.libgcc_walks;
@@ -84,6 +84,12 @@ void judge_it(const Objects& objects, Examination& found) {
                                            [](const Walker& walker) { return walker.old_async_profiler; });
     facts.both_edges_witnessed = found.page && found.page->both_edges_seen();
     facts.cycle = kind_of(found.deadlock);
+    if (process != nullptr) {
+        found.cure = cure_of(*process, objects, found.allocator);
+        found.mending = mending_facts_of(*process, objects, found.deadlock, found.allocator, found.cure, facts);
+        facts.can_be_rescued = why_not_rescue(found.mending) == Refusal::none;
+        facts.can_be_immunised = found.cure.kind != CureKind::none && !found.cure.applied();
+    }
     if (found.shim.mode == Mode::automatic) found.shim.mode = resolve_mode(Mode::automatic, facts.allocator);
     facts.shim = found.shim;
     found.judgement = judge(facts);
@@ -159,9 +165,7 @@ Examination examine_process(const Process& process, const std::vector<Mapping>& 
     if (!found.deadlock.suspicion.empty()) found.notes.push_back(found.deadlock.suspicion);
     if (!found.deadlock.cannot_tell.empty() && found.missing_permission.empty())
         found.notes.push_back("whether it is deadlocked cannot be told: " + found.deadlock.cannot_tell);
-    found.cure = cure_of(process, objects, found.allocator);
-    judge_it(objects, found);
-    found.mending = mending_facts_of(process, objects, found.cure, found.facts);
+    judge_it(&process, objects, found);
     process.expect_still_the_same();
     return found;
 }
@@ -175,7 +179,7 @@ Examination examine_command(const std::vector<std::string>& command) {
     const Objects objects = objects_for(program);
     gather(nullptr, objects, found);
     if (program.privileged && found.shim.present) found.shim.reached = false;
-    judge_it(objects, found);
+    judge_it(nullptr, objects, found);
     return found;
 }
 

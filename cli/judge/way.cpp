@@ -4,7 +4,7 @@
 #include <elf.h>
 #include <link.h>
 
-#include <algorithm>
+#include "cli/judge/waits.h"
 
 namespace unknot::cli {
 namespace {
@@ -26,8 +26,8 @@ bool list_is_edited(const Process& process, const Objects& objects) {
 
 }  // namespace
 
-MendingFacts mending_facts_of(const Process& process, const Objects& objects, const Cure& cure,
-                              const RiskFacts& facts) {
+MendingFacts mending_facts_of(const Process& process, const Objects& objects, const Deadlock& deadlock,
+                              const AllocatorFacts& allocator, const Cure& cure, const RiskFacts& facts) {
     MendingFacts found;
     const Object* executable = objects.executable();
 #if defined(__x86_64__)
@@ -47,8 +47,25 @@ MendingFacts mending_facts_of(const Process& process, const Objects& objects, co
     }
     found.allocator_in_executable = facts.malloc_in_executable;
     found.can_be_immune = cure.kind != CureKind::none;
+    for (const ThreadReport* waiter : waiters_of(deadlock))
+        if (way_seen(objects, allocator.object_start, waiter->stack) == Refusal::none) found.waiter_is_listed = true;
     found.list_is_edited = list_is_edited(process, objects);
     return found;
+}
+
+const LoaderLock* write_lock_of(const Deadlock& deadlock) {
+    for (const LoaderLock& lock : deadlock.locks.locks)
+        if (lock.name == "_dl_load_write_lock") return &lock;
+    return nullptr;
+}
+
+std::vector<const ThreadReport*> waiters_of(const Deadlock& deadlock) {
+    std::vector<const ThreadReport*> waiting;
+    const LoaderLock* lock = write_lock_of(deadlock);
+    for (const ThreadReport& thread : deadlock.threads)
+        if (lock != nullptr && thread.never_ran && waited_for(thread.state) == lock->address)
+            waiting.push_back(&thread);
+    return waiting;
 }
 
 FrameOf frame_of(const Objects& objects, std::uint64_t allocator_start, std::uint64_t address) {

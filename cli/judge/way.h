@@ -12,7 +12,13 @@
 
 namespace unknot::cli {
 
-MendingFacts mending_facts_of(const Process& process, const Objects& objects, const Cure& cure, const RiskFacts& facts);
+MendingFacts mending_facts_of(const Process& process, const Objects& objects, const Deadlock& deadlock,
+                              const AllocatorFacts& allocator, const Cure& cure, const RiskFacts& facts);
+
+// The write lock; nullptr: it was not found.
+const LoaderLock* write_lock_of(const Deadlock& deadlock);
+// Who has slept in that lock for as long as the judge looked.
+std::vector<const ThreadReport*> waiters_of(const Deadlock& deadlock);
 
 // `address`: inside the frame's code, so one less than a return address.
 FrameOf frame_of(const Objects& objects, std::uint64_t allocator_start, std::uint64_t address);

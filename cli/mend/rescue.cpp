@@ -3,12 +3,10 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <map>
 #include <thread>
 
-#include "cli/judge/waits.h"
 #include "cli/mend/immunise.h"
 #include "cli/read/trouble.h"
 
@@ -18,22 +16,6 @@ namespace {
 // Each one sends back who waits then; a walk that begins before the cure is seen needs a second.
 constexpr int most_rounds = 20;
 constexpr auto watched_for = std::chrono::seconds(1);
-
-const LoaderLock* write_lock_of(const Examination& found) {
-    for (const LoaderLock& lock : found.deadlock.locks.locks)
-        if (lock.name == "_dl_load_write_lock") return &lock;
-    return nullptr;
-}
-
-// Who has slept in that lock for as long as the doctor looked.
-std::vector<const ThreadReport*> waiters(const Examination& found) {
-    std::vector<const ThreadReport*> waiting;
-    const LoaderLock* lock = write_lock_of(found);
-    for (const ThreadReport& thread : found.deadlock.threads)
-        if (lock != nullptr && thread.never_ran && waited_for(thread.state) == lock->address)
-            waiting.push_back(&thread);
-    return waiting;
-}
 
 // One look, and what follows from it. True: something was changed, so another look is due.
 bool one_round(const Process& process, bool dry, Rescue& result) {
@@ -54,11 +36,11 @@ bool one_round(const Process& process, bool dry, Rescue& result) {
 
     if (found.mending.cycle == Cycle::owner_gone) {
         if (dry) return false;
-        result.locks.push_back(give_back(process, *write_lock_of(found)));
+        result.locks.push_back(give_back(process, *write_lock_of(found.deadlock)));
         result.refusal = result.locks.back().refusal;
         return result.refusal == Refusal::none;
     }
-    const auto waiting = waiters(found);
+    const auto waiting = waiters_of(found.deadlock);
     std::vector<const ThreadReport*> chosen;
     for (const ThreadReport* thread : waiting) {
         const Refusal seen = way_seen(objects, found.allocator.object_start, thread->stack);
@@ -80,22 +62,21 @@ bool one_round(const Process& process, bool dry, Rescue& result) {
         apply(process, found.cure);
         result.immunised = true;
     }
-    bool sent_any = false;
+    bool again = false;
     for (const ThreadReport* thread : chosen) {
         try {
             result.threads.push_back(send_back(process, objects, found.allocator.object_start, thread->state));
         } catch (const ProcessGone&) {
             process.expect_still_the_same();
+            again = true;  // the thread alone has ended: it moved
             continue;
         }
-        sent_any = sent_any || result.threads.back().refusal == Refusal::none;
+        // One that was awake may have been handed the lock: the next look tells.
+        result.refusal = result.threads.back().refusal;
+        again = again || result.refusal == Refusal::none || result.refusal == Refusal::awake;
     }
-    // One that was awake may have been handed the lock: the next look tells.
-    const bool woke =
-        std::any_of(result.threads.end() - static_cast<std::ptrdiff_t>(chosen.size()), result.threads.end(),
-                    [](const SentBack& one) { return one.refusal == Refusal::awake; });
-    if (!sent_any && !woke) result.refusal = result.threads.back().refusal;
-    return sent_any || woke;
+    if (again) result.refusal = Refusal::none;
+    return again;
 }
 
 // Do its threads run again?

@@ -13,12 +13,16 @@ struct SentBack {
     pid_t tid = 0;
     std::string name;
     Refusal refusal = Refusal::none;
-    std::string out_of;  // the function that was left
-    std::string to;      // where it goes on
-    double held_us = 0;  // for how long it stood
+    std::string out_of;     // the function that was left
+    std::string to;         // where it went on
+    int times = 0;          // a trace asks the loader about every frame that it does not know
+    double longest_us = 0;  // for which it stood at a time
+    double all_us = 0;
 };
 
-// `judged`: as the thread slept when it was judged. Throws Trouble when it has gone or may not be held.
+// `judged`: as the thread slept when it was judged. While the same stack trace waits in the same lock again, what was
+// judged holds again: it is sent back until that trace has ended. Throws Trouble when the thread has gone or may not be
+// held; then nothing was done to it.
 SentBack send_back(const Process& process, const Objects& objects, std::uint64_t allocator_start,
                    const ThreadState& judged);
 

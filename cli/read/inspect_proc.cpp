@@ -202,38 +202,41 @@ std::vector<Mapping> Process::mappings() const {
     return found;
 }
 
+std::optional<ThreadState> Process::thread(pid_t tid) const {
+    const std::string task = fmt::format("{}/task/{}", folder(), tid);
+    const std::string stat = slurp(task + "/stat");
+    const auto fields = stat_fields(stat);
+    if (fields.size() < 13) return std::nullopt;
+    ThreadState thread;
+    thread.tid = tid;
+    thread.name = stat_name(stat);
+    thread.state = fields[0].empty() ? '?' : fields[0][0];
+    thread.cpu_ticks = number(fields[11]) + number(fields[12]);
+    const std::string status = slurp(task + "/status");
+    thread.switches =
+        status_number(status, "voluntary_ctxt_switches") + status_number(status, "nonvoluntary_ctxt_switches");
+    const std::uint64_t inner = status_number(status, "NSpid");
+    thread.inner_tid = inner == 0 ? tid : static_cast<pid_t>(inner);
+    int error = 0;
+    const std::string syscall = slurp(task + "/syscall", &error);
+    thread.syscall_readable = error == 0 && !syscall.empty();
+    if (error == EACCES || error == EPERM) denied_ = missing_permission();
+    const auto words = split(syscall, ' ');
+    // "running", or "-1 SP PC" when stopped outside a system call.
+    if (words.size() == 9) {
+        thread.in_syscall = true;
+        thread.syscall = std::strtol(words[0].c_str(), nullptr, 10);
+        for (std::size_t i = 0; i < 6; ++i) thread.argument[i] = number(words[i + 1], 16);
+        thread.stack_pointer = number(words[7], 16);
+        thread.program_counter = number(words[8], 16);
+    }
+    return thread;
+}
+
 std::vector<ThreadState> Process::threads() const {
     std::vector<ThreadState> found;
-    for (const pid_t tid : numeric_entries(folder() + "/task")) {
-        const std::string task = fmt::format("{}/task/{}", folder(), tid);
-        const std::string stat = slurp(task + "/stat");
-        const auto fields = stat_fields(stat);
-        if (fields.size() < 13) continue;  // ended meanwhile
-        ThreadState thread;
-        thread.tid = tid;
-        thread.name = stat_name(stat);
-        thread.state = fields[0].empty() ? '?' : fields[0][0];
-        thread.cpu_ticks = number(fields[11]) + number(fields[12]);
-        const std::string status = slurp(task + "/status");
-        thread.switches =
-            status_number(status, "voluntary_ctxt_switches") + status_number(status, "nonvoluntary_ctxt_switches");
-        const std::uint64_t inner = status_number(status, "NSpid");
-        thread.inner_tid = inner == 0 ? tid : static_cast<pid_t>(inner);
-        int error = 0;
-        const std::string syscall = slurp(task + "/syscall", &error);
-        thread.syscall_readable = error == 0 && !syscall.empty();
-        if (error == EACCES || error == EPERM) denied_ = missing_permission();
-        const auto words = split(syscall, ' ');
-        // "running", or "-1 SP PC" when stopped outside a system call.
-        if (words.size() == 9) {
-            thread.in_syscall = true;
-            thread.syscall = std::strtol(words[0].c_str(), nullptr, 10);
-            for (std::size_t i = 0; i < 6; ++i) thread.argument[i] = number(words[i + 1], 16);
-            thread.stack_pointer = number(words[7], 16);
-            thread.program_counter = number(words[8], 16);
-        }
-        found.push_back(std::move(thread));
-    }
+    for (const pid_t tid : numeric_entries(folder() + "/task"))
+        if (auto state = thread(tid)) found.push_back(std::move(*state));
     return found;
 }
 

@@ -57,6 +57,7 @@ class Process {
 
     std::vector<Mapping> mappings() const;  // throws NotPermitted, ProcessGone
     std::vector<ThreadState> threads() const;
+    std::optional<ThreadState> thread(pid_t tid) const;  // nullopt: it has ended
     std::optional<std::uint64_t> auxiliary(std::uint64_t type) const;
     // The text after "key:" in the thread's status; empty: there is no such line, or no such thread any more.
     std::string thread_status(pid_t tid, std::string_view key) const;

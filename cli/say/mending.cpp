@@ -106,8 +106,11 @@ std::string account_of(const Rescue& rescue, bool dry) {
                 "stack trace, and owns nothing of that walk yet\n",
                 one.tid, one.name);
         else
-            fmt::format_to(out, "thread {} ({}) was sent back out of {} to {}; it stood for {:.2f} ms\n", one.tid,
-                           one.name, one.out_of, one.to, one.held_us / 1000);
+            fmt::format_to(
+                out, "thread {} ({}) was sent back {}out of {} to {}; it stood for {:.2f} ms{}\n", one.tid, one.name,
+                one.times == 1 ? std::string() : fmt::format("{} times ", one.times), one.out_of, one.to,
+                one.all_us / 1000,
+                one.times == 1 ? std::string() : fmt::format(" in all, {:.2f} at most", one.longest_us / 1000));
     }
     if (dry && allowed && found.mending.cycle == Cycle::owner_gone)
         fmt::format_to(out, "the write lock would be given back for an owner that is no thread of this process\n");

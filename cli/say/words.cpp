@@ -70,6 +70,10 @@ std::string key_of(Reason reason) {
 
 std::string key_of(Advice advice) {
     switch (advice) {
+        case Advice::rescue:
+            return "rescue";
+        case Advice::immunise:
+            return "immunise";
         case Advice::end_the_process:
             return "end_the_process";
         case Advice::keep_one_order:
@@ -171,6 +175,11 @@ std::string sentence(Reason reason, const Examination& found) {
 
 std::string sentence(Advice advice, const Examination& found) {
     switch (advice) {
+        case Advice::rescue:
+            return fmt::format("bring it back, it loses nothing but stack traces: unknot rescue {}", found.pid);
+        case Advice::immunise:
+            return fmt::format("keep it from this deadlock while it runs, without a restart: unknot immunise {}",
+                               found.pid);
         case Advice::end_the_process:
             return found.pid == 0 ? "end it with SIGKILL"
                                   : fmt::format(
