@@ -22,6 +22,9 @@ bool one_round(const Process& process, bool dry, Rescue& result) {
     const auto mappings = process.mappings();
     const Objects objects = objects_of(process, mappings);
     Examination found = examine_process(process, mappings, objects);
+    if (!found.missing_permission.empty()) throw NotPermitted(found.missing_permission);
+    if (!found.deadlock.cannot_tell.empty())
+        throw Trouble("whether it is deadlocked cannot be told: " + found.deadlock.cannot_tell);
     const bool first = result.rounds == 0;
     if (first) result.before = found;
     result.refusal = why_not_rescue(found.mending);
