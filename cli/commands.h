@@ -26,6 +26,7 @@ struct DoctorOptions {
     bool json = false;
     std::string report_file;  // empty: unknot-report-PID.txt in the current folder
     bool no_report = false;
+    std::string core, executable, sysroot;  // --core: a dump instead of a process
 };
 int doctor(const DoctorOptions& options);
 

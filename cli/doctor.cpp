@@ -35,6 +35,8 @@ int doctor(const DoctorOptions& options) {
     int code = exit_fine;
     if (!options.command.empty()) {
         found.push_back(examine_command(options.command));
+    } else if (!options.core.empty()) {
+        found.push_back(examine_core({options.core, options.executable, options.sysroot}));
     } else {
         std::vector<int> pids = options.pids;
         if (options.all) {

@@ -58,8 +58,15 @@ void add_doctor(CLI::App& app, DoctorOptions& options) {
         app.add_subcommand("doctor", "Tell whether a process is at risk, protected or deadlocked, and what to do");
     doctor->formatter(
         std::make_shared<WithUsage>("unknot doctor [OPTIONS] PID...\n       unknot doctor [OPTIONS] --all\n       "
+                                    "unknot doctor [OPTIONS] --core FILE [--exe PROGRAM] [--sysroot DIR]\n       "
                                     "unknot doctor [OPTIONS] -- COMMAND [ARGUMENT...]"));
     doctor->add_option("PID", options.pids, "Processes to examine")->check(a_pid);
+    doctor->add_option("--core", options.core, "A core dump instead of a process (gcore's, the kernel's)")
+        ->type_name("FILE");
+    doctor->add_option("--exe", options.executable, "With --core: the program, where it is not at the path of the dump")
+        ->type_name("PROGRAM");
+    doctor->add_option("--sysroot", options.sysroot, "With --core: the folder below which its files lie")
+        ->type_name("DIR");
     doctor->add_flag("--all", options.all, "Every process that may be read, as a table");
     doctor->add_flag("--json", options.json, "Print JSON");
     doctor
@@ -175,9 +182,12 @@ int dispatch(int argc, char** argv) {
     }
     if (app.got_subcommand("doctor")) {
         doctor_options.command = command;
-        const int kinds =
-            (doctor_options.pids.empty() ? 0 : 1) + (doctor_options.all ? 1 : 0) + (command.empty() ? 0 : 1);
-        if (kinds != 1) throw Trouble("doctor needs process ids, --all, or -- COMMAND, and one of them only");
+        const int kinds = (doctor_options.pids.empty() ? 0 : 1) + (doctor_options.all ? 1 : 0) +
+                          (command.empty() ? 0 : 1) + (doctor_options.core.empty() ? 0 : 1);
+        if (kinds != 1)
+            throw Trouble("doctor needs process ids, --all, --core FILE, or -- COMMAND, and one of them only");
+        if (doctor_options.core.empty() && !(doctor_options.executable.empty() && doctor_options.sysroot.empty()))
+            throw Trouble("--exe and --sysroot say where the files of a core dump are: they need --core FILE");
         return doctor(doctor_options);
     }
     if (app.got_subcommand("immunise") || app.got_subcommand("rescue")) {

@@ -170,6 +170,21 @@ Examination examine_process(const Process& process, const std::vector<Mapping>& 
     return found;
 }
 
+Examination examine_core(const CoreOptions& options) {
+    const CoreProcess process(options);
+    const auto mappings = process.mappings();
+    const Objects objects = objects_of(process, mappings);
+    Examination found = examine_process(process, mappings, objects);
+    // Nobody can be brought back from a file, nor kept from anything.
+    found.facts.can_be_rescued = found.facts.can_be_immunised = false;
+    found.judgement = judge(found.facts);
+    found.deadlock.samples = 1;
+    found.deadlock.interval_ms = 0;
+    found.is_core = true;
+    for (const std::string& note : process.notes()) found.notes.push_back(note);
+    return found;
+}
+
 Examination examine_command(const std::vector<std::string>& command) {
     const Program program = find_program(command.at(0));
     Examination found;

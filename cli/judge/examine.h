@@ -10,6 +10,7 @@
 #include "cli/judge/cure.h"
 #include "cli/judge/libc_facts.h"
 #include "cli/judge/threads.h"
+#include "cli/read/core_process.h"
 #include "cli/read/page_reader.h"
 #include "policy/mending.h"
 #include "policy/risk.h"
@@ -17,7 +18,8 @@
 namespace unknot::cli {
 
 struct Examination {
-    pid_t pid = 0;  // 0: a command that does not run
+    pid_t pid = 0;         // 0: a command that does not run
+    bool is_core = false;  // a dump: the process itself is gone
     std::string name;
     std::string executable;
     std::vector<std::string> command_line;
@@ -42,6 +44,8 @@ struct Examination {
 // Throws Trouble.
 Examination examine_process(pid_t pid);
 Examination examine_process(const Process& process, const std::vector<Mapping>& mappings, const Objects& objects);
+// The same from a core dump.
+Examination examine_core(const CoreOptions& options);
 Examination examine_command(const std::vector<std::string>& command);
 
 std::string machine_name(unsigned machine);

@@ -115,7 +115,7 @@ Process::~Process() {
     if (folder_ >= 0) close(folder_);
 }
 
-Process::Process(pid_t pid, int folder) : folder_(folder), pid_(pid) {}
+Process::Process(pid_t pid, int folder) : pid_(pid), folder_(folder) {}
 
 // The object is whole once the other constructor is through: what is thrown from here closes the folder.
 Process::Process(pid_t pid)

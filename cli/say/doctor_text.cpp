@@ -33,7 +33,9 @@ std::string findings(const Examination& found, bool colours) {
     };
     const std::string verdict =
         coloured(cli::name_of(found.judgement.verdict), colour_of(found.judgement.verdict), colours);
-    if (found.pid != 0)
+    if (found.is_core)
+        fmt::format_to(out, "core dump of process {} ({}): {}\n", found.pid, found.name, verdict);
+    else if (found.pid != 0)
         fmt::format_to(out, "process {} ({}): {}\n", found.pid, found.name, verdict);
     else
         fmt::format_to(out, "{}, if started now: {}\n", found.name, verdict);

@@ -181,6 +181,7 @@ std::string sentence(Advice advice, const Examination& found) {
             return fmt::format("keep it from this deadlock while it runs, without a restart: unknot immunise {}",
                                found.pid);
         case Advice::end_the_process:
+            if (found.is_core) return "what is dead of it does not come back by itself";
             return found.pid == 0 ? "end it with SIGKILL"
                                   : fmt::format(
                                         "it will not go on by itself: end it with kill -KILL {} (libunwind keeps "

@@ -78,7 +78,9 @@ TEST_P(Immunise, undone_leaves_what_the_process_itself_would_have) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cli, Immunise, testing::Values(&bare_tcmalloc, &profiling_jemalloc),
-                         [](const auto& info) { return info.index == 0 ? "tcmalloc" : "profiling_jemalloc"; });
+                         [](const auto& allocator) {
+                             return allocator.index == 0 ? "tcmalloc" : "profiling_jemalloc";
+                         });
 
 // Both writes work on the same gperftools; which one is taken is a matter of facts (2.8 has no generic_fp).
 TEST(Cure, is_the_method_where_the_build_has_it_and_the_import_elsewhere) {

@@ -24,7 +24,9 @@ std::string built(const std::string& name) {
 
 process::Result unknot(std::vector<std::string> arguments, const Variables& environment) {
     const char* other = std::getenv("UNKNOT_COMMAND");  // built with sanitizers
-    return process::run({with(other != nullptr ? other : built("unknot"), std::move(arguments)), environment}, {});
+    // A rescue sleeps between its looks.
+    constexpr process::Watch watch{std::chrono::seconds(30), std::chrono::minutes(5)};
+    return process::run({with(other != nullptr ? other : built("unknot"), std::move(arguments)), environment}, watch);
 }
 
 nlohmann::json json_of(const process::Result& result) {

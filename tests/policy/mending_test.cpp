@@ -72,7 +72,7 @@ TEST_P(Rule, is_kept) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Mending, Rule, testing::ValuesIn(changes),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& rule) { return std::string(rule.param.name); });
 
 constexpr FrameOf libc = FrameOf::libc, walk = FrameOf::walk, unwind = FrameOf::libunwind, gcc = FrameOf::libgcc,
                   backtrace = FrameOf::backtrace, allocator = FrameOf::allocator, other = FrameOf::other;
