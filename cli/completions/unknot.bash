@@ -18,6 +18,7 @@ _unknot() {
         --allocator) mapfile -t COMPREPLY < <(compgen -W "tcmalloc tcmalloc_minimal mimalloc jemalloc" -f -- "$word"); return ;;
         --mode) mapfile -t COMPREPLY < <(compgen -W "auto protect observe off" -- "$word"); return ;;
         --format) mapfile -t COMPREPLY < <(compgen -W "text json openmetrics" -- "$word"); return ;;
+        --core | --exe | --sysroot) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         --library | --report) if [[ $command != run || $before == --library ]]; then
             mapfile -t COMPREPLY < <(compgen -f -- "$word"); return
         fi ;;
@@ -25,12 +26,14 @@ _unknot() {
     esac
     local options=""
     case $command in
-        "") options="run doctor stat --help --version" ;;
+        "") options="run doctor stat rescue immunise --help --version" ;;
         run) options="--allocator --mode --report --library --dry-run --json --help --" ;;
-        doctor) options="--all --json --report --no-report --help --" ;;
+        doctor) options="--all --core --exe --sysroot --json --report --no-report --help --" ;;
         stat) options="--all --watch --count --format --json --help" ;;
+        rescue) options="--dry-run --help" ;;
+        immunise | immunize) options="--undo --dry-run --help" ;;
     esac
-    if [[ $word != -* && ($command == doctor || $command == stat) ]]; then
+    if [[ $word != -* && $command =~ ^(doctor|stat|rescue|immuni[sz]e)$ ]]; then
         local pids=(/proc/[0-9]*)
         options="${pids[*]#/proc/}"
     fi

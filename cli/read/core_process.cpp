@@ -6,7 +6,6 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <gelf.h>
 #include <sys/procfs.h>
 #include <sys/stat.h>
 #include <sys/user.h>
@@ -16,7 +15,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "cli/read/inspect_elf.h"
 #include "cli/read/trouble.h"
 
 namespace unknot::cli {
@@ -145,6 +143,7 @@ void CoreProcess::read_headers() {
                   notes.substr(text, note.n_descsz));
     }
     if (threads_.empty()) throw Trouble(options_.file + " holds no thread");
+    for (ThreadState& thread : threads_) thread.name = name_;  // a dump has no other
 }
 
 void CoreProcess::read_note(unsigned type, const std::string& name, const std::string& bytes) {
@@ -196,21 +195,34 @@ void CoreProcess::read_files(const std::string& bytes) {
     }
 }
 
+// The dump's segments have the rights, its list of files the names. A segment may hold several files' parts (gcore
+// joins neighbours), and a file's part may be in none: gcore leaves out what nobody can have written to, code above
+// all.
 void CoreProcess::name_mappings() {
-    for (const Mapping& file : files_) {
-        const auto mapping = std::find_if(mappings_.begin(), mappings_.end(),
+    const std::vector<Mapping> segments = std::move(mappings_);
+    mappings_.clear();
+    const auto by_start = [](const Mapping& a, const Mapping& b) { return a.start < b.start; };
+    std::sort(files_.begin(), files_.end(), by_start);
+    for (Mapping file : files_) {
+        const auto segment = std::find_if(segments.begin(), segments.end(),
                                           [&](const Mapping& each) { return each.contains(file.start); });
-        // gcore leaves out what is a file's and was not written to.
-        if (mapping == mappings_.end()) {
-            mappings_.push_back(file);
-            mappings_.back().readable = true;
-            continue;
-        }
-        mapping->path = file.path;
-        mapping->offset = file.offset;
-        mapping->deleted = file.deleted;
+        file.readable = segment == segments.end() || segment->readable;
+        file.writable = segment != segments.end() && segment->writable;
+        file.executable = segment == segments.end() || segment->executable;
+        mappings_.push_back(file);
     }
-    std::sort(mappings_.begin(), mappings_.end(), [](const Mapping& a, const Mapping& b) { return a.start < b.start; });
+    for (Mapping rest : segments) {
+        const std::uint64_t end = rest.end;
+        for (const Mapping& file : files_) {
+            if (file.end <= rest.start || file.start >= end) continue;
+            rest.end = file.start;
+            if (rest.end > rest.start) mappings_.push_back(rest);
+            rest.start = file.end;
+        }
+        rest.end = end;
+        if (rest.end > rest.start) mappings_.push_back(rest);
+    }
+    std::sort(mappings_.begin(), mappings_.end(), by_start);
 }
 
 // The vector of arguments lies where the program has been entered; its path where AT_EXECFN points, or in the mapping
@@ -219,9 +231,6 @@ void CoreProcess::find_program() {
     const auto headers = auxiliary(AT_PHDR);
     for (const Mapping& mapping : mappings_)
         if (headers && mapping.contains(*headers)) executable_ = mapping.path;
-    if (executable_.empty() && headers)
-        for (const Mapping& file : files_)
-            if (file.contains(*headers)) executable_ = file.path;
     if (executable_.empty()) executable_ = options_.executable;
     if (const auto text = auxiliary(AT_EXECFN)) command_line_.push_back(read_string(*text, 4096));
 }

@@ -27,6 +27,7 @@ class CoreProcess : public Process {
 
     std::string executable() const override { return executable_; }
     std::string outside_path(const std::string& path) const override;
+    std::string mapped_file(std::uint64_t, std::uint64_t) const override { return {}; }
     std::vector<std::string> command_line() const override { return command_line_; }
     std::optional<std::string> environment(std::string_view variable) const override;
     std::vector<Mapping> mappings() const override { return mappings_; }

@@ -154,6 +154,10 @@ std::string Process::executable() const {
     return text;
 }
 
+std::string Process::mapped_file(std::uint64_t start, std::uint64_t end) const {
+    return fmt::format("{}/map_files/{:x}-{:x}", folder(), start, end);
+}
+
 std::string Process::outside_path(const std::string& path) const {
     return folder() + "/root" + path;
 }

@@ -52,6 +52,8 @@ class Process {
     const std::string& name() const { return name_; }
     virtual std::string executable() const;  // path in the process's own root; empty: kernel thread or gone
     virtual std::string outside_path(const std::string& path) const;  // that path, as this program can open it
+    // The file that is mapped there, whatever its path leads to now; empty: it cannot be told.
+    virtual std::string mapped_file(std::uint64_t start, std::uint64_t end) const;
     virtual std::vector<std::string> command_line() const;
     // As the process was started with; what it changed since does not show.
     virtual std::optional<std::string> environment(std::string_view variable) const;
