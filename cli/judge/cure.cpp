@@ -32,6 +32,12 @@ void find_original_method(const Process& process, const Object& object, const Me
         }
     }
     const auto target = object.file->points_at(cure.address - object.bias);
+    const auto preferred = table.rows.find("libunwind");
+    if (!target && preferred != table.rows.end()) {
+        // From 2.11 on it is chosen at start: libunwind, wherever it was built with it (src/stacktrace.cc).
+        cure.original = preferred->second;
+        cure.original_text = "libunwind, which this build prefers";
+    }
     if (!target) return;
     for (const auto& [name, row] : table.rows) {
         if (row != object.bias + *target) continue;

@@ -65,7 +65,6 @@ MethodTable method_table_of(const Process& process, const Object& allocator) {
     };
     bool disagree = false;
     for (const auto& range : ranges) {
-        if (range.constant) continue;
         const std::uint64_t start = (allocator.bias + range.start + 7) & ~std::uint64_t{7};
         const auto words = words_of(process, start, allocator.bias + range.end);
         for (std::size_t i = 0; i < words.size(); ++i) {
@@ -77,6 +76,7 @@ MethodTable method_table_of(const Process& process, const Object& allocator) {
                 table.rows[row->name] = words[i];
                 continue;
             }
+            if (range.constant) continue;
             // Two variables that disagree: neither is believed.
             disagree = disagree || (table.variable != 0 && table.in_force != words[i]);
             table.variable = start + i * 8;

@@ -89,6 +89,8 @@ SentBack send_back(const Process& process, const Objects& objects, std::uint64_t
     sent.tid = judged.tid;
     sent.name = judged.name;
     // A rehearsal with what is known without holding it, so that the tables have been read when it stands.
+    for (const Object& object : objects.list)
+        if (object.file != nullptr) object.file->unwind_table();
     Registers known;
     known.word[Registers::stack_pointer] = judged.stack_pointer;
     known.word[Registers::program_counter] = judged.program_counter;

@@ -19,6 +19,7 @@ namespace {
 struct Killed {
     bool killed = false;  // false: it came through
     int code = -1;
+    int steps = 0;
 };
 
 bool is_step(const user_regs_struct& registers) {
@@ -42,7 +43,7 @@ Killed rescue_until(const std::string& id, int last) {
     for (int signal = 0;;) {
         ptrace(PTRACE_SYSCALL, child, nullptr, signal);
         waitpid(child, &status, 0);
-        if (!WIFSTOPPED(status)) return {WIFSIGNALED(status), WIFEXITED(status) ? WEXITSTATUS(status) : -1};
+        if (!WIFSTOPPED(status)) return {WIFSIGNALED(status), WIFEXITED(status) ? WEXITSTATUS(status) : -1, steps};
         signal = WSTOPSIG(status) == (SIGTRAP | 0x80) ? 0 : WSTOPSIG(status);
         if (signal != 0) continue;
         user_regs_struct registers{};
@@ -50,7 +51,7 @@ Killed rescue_until(const std::string& id, int last) {
         if (entering && is_step(registers) && ++steps == last) {
             kill(child, SIGKILL);
             waitpid(child, &status, 0);
-            return {true, -1};
+            return {true, -1, steps};
         }
         entering = !entering;
     }
@@ -89,6 +90,41 @@ TEST(KilledRescue, leaves_a_deadlock_no_worse) {
                                             hung_for_a_while);
         },
         [](Victim& victim) { return victim.pid(); }, 6);
+}
+
+// Not one of them for a process that lives: it is read, and nothing else.
+TEST(KilledRescue, has_no_step_where_nothing_hangs) {
+    Victim busy("phdr_deadlock", {{"LD_PRELOAD", "libtcmalloc_minimal.so.4"}}, {"malloc", "100000000"});
+    const Killed busy_end = rescue_until(busy.id(), 1);
+    EXPECT_FALSE(busy_end.killed);
+    EXPECT_EQ(busy_end.code, 1);
+    // At risk, and nobody has met anybody yet.
+    Victim at_risk("cli_checked_deadlock", bare_tcmalloc, {process::certain_shape, "1", "wait"});
+    const Killed end = rescue_until(at_risk.id(), 1);
+    EXPECT_FALSE(end.killed);
+    EXPECT_EQ(end.code, 1);
+}
+
+// Its steps: the child's only thread held, the lock given back, the thread let go.
+TEST(KilledRescue, leaves_a_forked_child_no_worse) {
+    Victim victim(built("victims/fork_during_walk"), {}, {}, Ready::never, hung_for_a_while);
+    pid_t last = 0;
+    int step = 1;
+    // Ten children: each is killed at until it moves, and the next one begins where the last one went on.
+    for (int child = 1; child <= 10; ++child) {
+        pid_t pid = 0;
+        ASSERT_TRUE(victim.until([&] { return (pid = child_of(victim)) != 0 && pid != last; })) << victim.out();
+        ASSERT_TRUE(when_stuck(victim, pid)) << "child " << child << " ended instead of hanging";
+        last = pid;
+        const std::string id = std::to_string(pid);
+        for (bool dead = true; dead;) {
+            const bool killed = rescue_until(id, step).killed;
+            step = killed ? step + 1 : 1;
+            dead = killed && kill(pid, 0) == 0 && unknot({"doctor", "--no-report", id}).code == 3;
+        }
+    }
+    const process::Result result = victim.end();
+    EXPECT_TRUE(result.succeeded()) << process::describe(result) << "\n" << result.out << result.err;
 }
 
 }  // namespace
