@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A process that hung and is no more: the doctor's answer from its dump is the one that it gave while it lived.
 #include <signal.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -69,14 +68,11 @@ TEST(Core, of_the_kernel_tells_what_the_process_told) {
     if (pattern != "core\n") GTEST_SKIP() << "this system's dumps go elsewhere: core_pattern is " << pattern;
     const Folder folder;
     Victim victim("/bin/sh", bare_tcmalloc,
-                  {"-c", "cd " + (folder / "") + " && exec " + built("cli_checked_deadlock") + " " +
-                             process::certain_shape + " 3"},
+                  {"-c", "ulimit -S -c unlimited; cd " + (folder / "") + " && exec " + built("cli_checked_deadlock") +
+                             " " + process::certain_shape + " 3"},
                   Ready::never);
     const auto lived = when_stuck(victim, victim.pid());
     ASSERT_TRUE(lived);
-    // The tests' children are started without dumps.
-    const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
-    if (prlimit(victim.pid(), RLIMIT_CORE, &unlimited, nullptr) != 0) GTEST_SKIP() << "raising a limit needs root";
     kill(victim.pid(), SIGABRT);
     victim.end();
     std::string core = folder / "core";
