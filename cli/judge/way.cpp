@@ -24,16 +24,23 @@ bool list_is_edited(const Process& process, const Objects& objects) {
     return !debug || debug->r_state != r_debug::RT_CONSISTENT;
 }
 
+// Where the registers of a thread that stands are understood: in this program, and of that process.
+bool machine_is_proved([[maybe_unused]] const Objects& objects) {
+#if defined(__x86_64__)
+    const Object* executable = objects.executable();
+    return executable != nullptr && executable->file != nullptr && executable->file->machine() == EM_X86_64 &&
+           executable->file->is_64bit();
+#else
+    return false;
+#endif
+}
+
 }  // namespace
 
 MendingFacts mending_facts_of(const Process& process, const Objects& objects, const Deadlock& deadlock,
                               const AllocatorFacts& allocator, const Cure& cure, const RiskFacts& facts) {
     MendingFacts found;
-    const Object* executable = objects.executable();
-#if defined(__x86_64__)
-    found.machine_is_proved = executable != nullptr && executable->file != nullptr &&
-                              executable->file->machine() == EM_X86_64 && executable->file->is_64bit();
-#endif
+    found.machine_is_proved = machine_is_proved(objects);
     found.glibc_minor = facts.allocator.glibc_minor;
     found.cycle = facts.cycle;
     for (const ThreadState& thread : process.threads()) {

@@ -258,10 +258,6 @@ std::optional<std::uint64_t> CoreProcess::auxiliary(std::uint64_t type) const {
     return found == auxiliary_.end() ? std::nullopt : std::optional(found->second);
 }
 
-std::string CoreProcess::thread_status(pid_t, std::string_view) const {
-    return {};
-}
-
 int CoreProcess::file_of(const Mapping& mapping) const {
     const auto known = opened_.find(mapping.path);
     if (known != opened_.end()) return known->second;

@@ -33,7 +33,7 @@ class CoreProcess : public Process {
     std::vector<Mapping> mappings() const override { return mappings_; }
     std::vector<ThreadState> threads() const override { return threads_; }
     std::optional<std::uint64_t> auxiliary(std::uint64_t type) const override;
-    std::string thread_status(pid_t tid, std::string_view key) const override;
+    std::string thread_status(pid_t, std::string_view) const override { return {}; }
     bool read(std::uint64_t address, void* to, std::size_t size) const override;
     bool still_the_same() const override { return true; }
     const std::vector<std::string>& notes() const { return notes_; }

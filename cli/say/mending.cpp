@@ -85,15 +85,15 @@ std::string account_of(const Rescue& rescue, bool dry) {
         fmt::format_to(out, "nothing to do\n");
         return text;
     }
-    const char* would = dry ? "would be " : "";
     const bool allowed = rescue.end != RescueEnd::refused || rescue.refusal == Refusal::none;
     if (allowed && found.mending.cycle == Cycle::other_locks) {
         if (found.cure.applied())
             fmt::format_to(out, "immune already: {} is {}\n", found.cure.place, found.cure.cured_text);
         else if (rescue.immunised || dry)
-            fmt::format_to(out, "{}made immune: {} is {} now ({:#x} at {:#x}, was {:#x})\n  lost: {}\n", would,
-                           found.cure.place, found.cure.cured_text, found.cure.cured, found.cure.address,
-                           found.cure.now, found.cure.lost);
+            fmt::format_to(out, "{}: {}, written as {:#x} to {:#x}, where {:#x} was\n  lost: {}\n",
+                           dry ? "would be made immune" : "made immune",
+                           found.cure.place + (dry ? " would be " : " is ") + found.cure.cured_text, found.cure.cured,
+                           found.cure.address, found.cure.now, found.cure.lost);
     }
     for (const SentBack& one : rescue.threads) {
         if (one.refusal != Refusal::none)
