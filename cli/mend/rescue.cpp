@@ -15,6 +15,7 @@ namespace {
 
 // Each one sends back who waits then; a walk that begins before the cure is seen needs a second.
 constexpr int most_rounds = 20;
+constexpr int most_looks = 5;
 constexpr auto watched_for = std::chrono::seconds(1);
 
 // One look, and what follows from it. True: something was changed, so another look is due.
@@ -22,14 +23,21 @@ bool one_round(const Process& process, bool dry, Rescue& result) {
     const auto mappings = process.mappings();
     const Objects objects = objects_of(process, mappings);
     Examination found = examine_process(process, mappings, objects);
+    // On a busy machine a look can miss a waiter that wakes up now and then; that somebody has slept in the loader's
+    // lock all the time is no answer.
+    for (int look = 1; look < most_looks && !found.deadlock.seen && !found.deadlock.suspicion.empty(); ++look)
+        found = examine_process(process, mappings, objects);
     if (!found.missing_permission.empty()) throw NotPermitted(found.missing_permission);
     if (!found.deadlock.cannot_tell.empty())
         throw Trouble("whether it is deadlocked cannot be told: " + found.deadlock.cannot_tell);
     const bool first = result.rounds == 0;
+    if (first && !found.deadlock.seen && !found.deadlock.suspicion.empty()) throw Trouble(found.deadlock.suspicion);
     if (first) result.before = found;
     result.refusal = why_not_rescue(found.mending);
     if (result.refusal == Refusal::not_deadlocked) {
-        result.end = first ? RescueEnd::nothing_to_do : RescueEnd::moves;
+        result.end = first                              ? RescueEnd::nothing_to_do
+                     : found.deadlock.suspicion.empty() ? RescueEnd::moves
+                                                        : RescueEnd::still_dead;
         result.refusal = Refusal::none;
         return false;
     }

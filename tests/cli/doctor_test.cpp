@@ -103,7 +103,8 @@ TEST(Doctor, finds_allocators_without_stack_traces_not_affected) {
 TEST(Doctor, finds_jemalloc_with_its_profiler_at_risk) {
     const Finding found = examine_under("libjemalloc.so.2", {{"MALLOC_CONF", "lg_prof_sample:20,prof:true"}});
     EXPECT_EQ(found.verdict(), "at risk");
-    EXPECT_EQ(found.advice().front(), "turn_profiling_off");
+    EXPECT_EQ(found.advice().at(0), "immunise");
+    EXPECT_EQ(found.advice().at(1), "turn_profiling_off");
 }
 
 TEST(Doctor, finds_the_shim_protecting) {

@@ -36,10 +36,10 @@ class Dead : public testing::Test {
     cli::SentBack send(const cli::ThreadState& judged, std::uint64_t allocator) const {
         return cli::send_back(process_, objects_, allocator, judged);
     }
-    void expect_as_dead_as_before() const {
-        const auto now = cli::examine_process(victim_.pid());
-        EXPECT_TRUE(now.deadlock.seen);
-        EXPECT_EQ(now.cure.now, found_.cure.now);
+    void expect_as_dead_as_before() {
+        const auto now = when_stuck(victim_, victim_.pid());
+        ASSERT_TRUE(now) << "it has ended";
+        EXPECT_EQ(now->cure.now, found_.cure.now);
         EXPECT_EQ(unknot({"rescue", victim_.id()}).code, 0) << "and it can still be rescued";
     }
 
