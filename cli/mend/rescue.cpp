@@ -90,6 +90,16 @@ bool one_round(const Process& process, bool dry, Rescue& result) {
     return again;
 }
 
+// Its memory goes before it does.
+bool is_ending(const Process& process) {
+    constexpr int looks = 20;
+    for (int look = 0; look < looks; ++look) {
+        if (!process.still_the_same()) return true;
+        std::this_thread::sleep_for(watched_for / looks);
+    }
+    return false;
+}
+
 // Do its threads run again?
 void watch(const Process& process, Rescue& result) {
     std::map<pid_t, ThreadState> before;
@@ -119,8 +129,8 @@ Rescue rescue_process(pid_t pid, bool dry) {
         while (one_round(process, dry, result) && result.rounds < most_rounds) {
         }
         if (result.end == RescueEnd::moves) watch(process, result);
-    } catch (const ProcessGone&) {
-        if (result.rounds == 0) throw;
+    } catch (const Trouble&) {
+        if (result.rounds == 0 || !is_ending(process)) throw;
         result.end = RescueEnd::ended;
     }
     return result;

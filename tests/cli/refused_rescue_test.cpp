@@ -103,6 +103,8 @@ TEST_F(Dead, is_not_written_to_where_it_has_changed) {
 
 TEST_F(Dead, is_as_it_was_where_it_was_only_held) {
     for (int i = 0; i < 20; ++i) {
+        // Let go, it begins its sleep anew, and has to be given the time for it.
+        ASSERT_TRUE(victim_.until([&] { return process_.thread(waiter_.tid)->in_syscall; }));
         cli::HeldThread thread(process_, waiter_.tid);
         EXPECT_EQ(thread.wait(), cli::wait_of(waiter_));
         EXPECT_EQ(thread.result(), broken_sleep);

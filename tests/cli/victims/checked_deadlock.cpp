@@ -47,10 +47,15 @@ void fill_and_check(unsigned seed) {
 
 void one_round(const shapes::NamedShape& shape, growth::Heap& heap) {
     std::atomic<bool> grown = false;
+    std::atomic<std::size_t> walks = 0;
     std::thread walking([&] {
-        for (std::size_t after = 0; after < 16; after += grown ? 1 : 0) shapes::walk_once(shape.run);
+        for (std::size_t after = 0; after < 16; after += grown ? 1 : 0, ++walks) shapes::walk_once(shape.run);
     });
-    for (std::size_t done = 0; done < growths_a_round; ++done) {
+    for (std::size_t done = 0, walked = 0; done < growths_a_round; ++done) {
+        // Both get on, however busy the machine: a round is not over before they have met.
+        constexpr std::size_t together = 64;
+        while (done % together == 0 && walks == walked) usleep(100);
+        walked = walks;
         std::unique_lock<std::mutex> held(shapes::application_lock, std::defer_lock);
         if (shapes::locks_while_growing(shape)) held.lock();
         heap.grow();
