@@ -22,7 +22,8 @@ TEST(Json, of_the_doctor_is_what_its_schema_says) {
     const Victim stuck("cli_stuck_loading", {}, {"reads_pipe", built("libcli_holds_loader_locks.so")});
     const std::string profiler = built("walkers/build_of_winter/libasyncProfiler.so");
     const Victim risky("cli_idle", {{"LD_PRELOAD", profiler + ":libtcmalloc.so.4"}});
-    expect_valid({"doctor", "--json", safe.id(), fine.id(), dead.id(), stuck.id(), risky.id()});
+    const Victim walks("cli_own_malloc", {{"LD_PRELOAD", built("libunknot_walks.so")}});
+    expect_valid({"doctor", "--json", safe.id(), fine.id(), dead.id(), stuck.id(), risky.id(), walks.id()});
     expect_valid({"doctor", "--json", fine.id()});
     expect_valid({"doctor", "--json", "--", "true"});
     expect_valid({"doctor", "--json", "--all"});

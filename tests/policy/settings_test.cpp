@@ -177,7 +177,7 @@ TEST(Settings, diagnose_each_bad_value_once_and_keep_the_good_ones) {
                                   {"UNKNOT_OTHER", "?"}});
     ASSERT_EQ(reading.complaints.size(), 2u);
     EXPECT_STREQ(reading.complaints[0].variable, "UNKNOT_MODE");
-    EXPECT_STREQ(reading.complaints[0].accepted, "auto, protect, observe or off");
+    EXPECT_STREQ(reading.complaints[0].accepted, "auto, protect, walks, observe or off");
     EXPECT_STREQ(reading.complaints[0].fallback, "auto");
     EXPECT_STREQ(reading.complaints[1].variable, "UNKNOT_ARENA_MAX");
     EXPECT_STREQ(reading.complaints[1].fallback, "1G");
