@@ -151,6 +151,8 @@ std::string sentence(Reason reason, const Examination& found) {
         case Reason::profiling_off:
             return "jemalloc takes stack traces only with prof:true, which is not set";
         case Reason::unwinds_without_loader:
+            if (found.allocator.is_cut)
+                return fmt::format("{} takes no stack traces any more: {}", allocator, found.allocator.method_source);
             return fmt::format("{} takes its stack traces by {}, without the loader", allocator,
                                cli::name_of(found.allocator.evidence.stack_method));
         case Reason::sanitizer_allocates:

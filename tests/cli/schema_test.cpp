@@ -29,6 +29,15 @@ TEST(Json, of_the_doctor_is_what_its_schema_says) {
     expect_valid({"doctor", "--json", "--all"});
 }
 
+TEST(Json, of_a_core_dump_is_what_its_schema_says) {
+    const Folder folder;
+    const Victim idle("cli_idle");
+    const auto dumped = process::run({{"gcore", "-o", folder / "dump", idle.id()}, {}},
+                                     {std::chrono::seconds(60), std::chrono::minutes(5)});
+    if (!dumped.succeeded()) GTEST_SKIP() << "gcore, of gdb, is not installed";
+    expect_valid({"doctor", "--json", "--core", folder / "dump." + idle.id()});
+}
+
 TEST(Json, of_statistics_and_of_a_dry_run_is_what_its_schema_says) {
     const Victim safe("cli_idle", shimmed);
     expect_valid({"stat", "--json", safe.id()});
