@@ -25,7 +25,8 @@ struct DoctorOptions {
     std::vector<std::string> command;
     std::vector<std::string> only;  // verdicts that are shown; empty: all
     bool json = false;
-    std::string report_file;  // for deadlocked processes, %p is the process id; empty: none is written
+    std::string report_file;                // for deadlocked processes, %p is the process id; empty: none is written
+    std::string core, executable, sysroot;  // --core: a dump instead of a process
 };
 int doctor(const DoctorOptions& options);
 
@@ -44,5 +45,18 @@ struct CheckOptions {
     bool json = false;
 };
 int check(const CheckOptions& options);
+
+struct ImmuniseOptions {
+    std::vector<int> pids;
+    bool undo = false;
+    bool dry_run = false;
+};
+int immunise(const ImmuniseOptions& options);
+
+struct RescueOptions {
+    int pid = 0;
+    bool dry_run = false;
+};
+int rescue(const RescueOptions& options);
 
 }  // namespace unknot::cli

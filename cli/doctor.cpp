@@ -77,6 +77,7 @@ class Round {
 
 std::vector<Examination> examine(const DoctorOptions& options, int& code) {
     if (!options.command.empty()) return {examine_command(options.command)};
+    if (!options.core.empty()) return {examine_core({options.core, options.executable, options.sysroot})};
     std::vector<int> pids = options.pids;
     if (options.all) {
         pids = all_processes();

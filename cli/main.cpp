@@ -46,7 +46,7 @@ void add_run(CLI::App& app, RunOptions& options) {
                     "Preload this allocator behind the shim: tcmalloc, tcmalloc_minimal, mimalloc, jemalloc, or a path")
         ->type_name("NAME|PATH");
     run->add_option("--mode", options.mode, "What the shim does (UNKNOT_MODE)")
-        ->check(CLI::IsMember({"auto", "protect", "observe", "off"}))
+        ->check(CLI::IsMember({"auto", "protect", "walks", "observe", "off"}))
         ->type_name("MODE");
     run->add_flag("--stats", options.stats, "Write the statistics to the shim's log at exit (UNKNOT_REPORT=exit)");
     run->add_option("--library", options.library,
@@ -88,8 +88,15 @@ void add_doctor(CLI::App& app, DoctorOptions& options) {
         app.add_subcommand("doctor", "Tell whether a process is at risk, protected or deadlocked, and what to do");
     doctor->formatter(
         std::make_shared<WithUsage>("unknot doctor [OPTIONS] PID...\n       unknot doctor [OPTIONS] --all\n       "
+                                    "unknot doctor [OPTIONS] --core FILE [--exe PROGRAM] [--sysroot DIR]\n       "
                                     "unknot doctor [OPTIONS] -- COMMAND [ARGUMENT...]"));
     doctor->add_option("PID", options.pids, "Processes to examine")->check(a_pid);
+    doctor->add_option("--core", options.core, "A core dump instead of a process (gcore's, the kernel's)")
+        ->type_name("FILE");
+    doctor->add_option("--exe", options.executable, "With --core: the program, where it is not at the path of the dump")
+        ->type_name("PROGRAM");
+    doctor->add_option("--sysroot", options.sysroot, "With --core: the folder below which its files lie")
+        ->type_name("DIR");
     doctor->add_flag("--all", options.all, "Every process that may be read, as a table");
     doctor
         ->add_option_function<std::string>(
@@ -147,6 +154,37 @@ void add_check(CLI::App& app, CheckOptions& options) {
         "  unknot check --json | jq .works");
 }
 
+void add_immunise(CLI::App& app, ImmuniseOptions& options) {
+    CLI::App* immunise = app.add_subcommand("immunise", "Keep a running process from this deadlock, without a restart");
+    immunise->alias("immunize");
+    immunise->formatter(std::make_shared<WithUsage>("unknot immunise [OPTIONS] PID..."));
+    immunise->add_option("PID", options.pids, "Processes to make immune")->check(a_pid)->required();
+    immunise->add_flag("--undo", options.undo, "Put back what the process itself would have there");
+    immunise->add_flag("--dry-run", options.dry_run, "Say which word would be written, and write nothing");
+    immunise->footer(
+        "Its allocator takes stack traces without the loader from then on. One word is written; nothing is stopped, "
+        "no\n"
+        "code is put into it.\n"
+        "Exit codes: 0 immune now (with --undo: as before), 1 nothing to do, 2 refused or no permission.\n"
+        "Examples:\n"
+        "  unknot immunise --dry-run 4711\n"
+        "  sudo unknot immunise 4711\n"
+        "  sudo unknot immunise --undo 4711");
+}
+
+void add_rescue(CLI::App& app, RescueOptions& options) {
+    CLI::App* rescue = app.add_subcommand("rescue", "Bring a process back that is dead of this deadlock");
+    rescue->formatter(std::make_shared<WithUsage>("unknot rescue [OPTIONS] PID"));
+    rescue->add_option("PID", options.pid, "The process")->check(a_pid)->required();
+    rescue->add_flag("--dry-run", options.dry_run, "Say what would be done and why it may be done, and do nothing");
+    rescue->footer(
+        "Makes it immune, then sends the threads back that wait for the loader inside the allocator's stack trace.\n"
+        "Exit codes: 0 it moves again, 3 still dead, 1 nothing to do, 2 refused or no permission.\n"
+        "Examples:\n"
+        "  unknot rescue --dry-run 4711\n"
+        "  sudo unknot rescue 4711");
+}
+
 // What follows "--" belongs to the command that is started, whatever it looks like.
 struct Words {
     std::vector<std::string> own, command;
@@ -195,7 +233,7 @@ void expect_command(const CLI::App& app, const std::string& name) {
     std::string nearest, all;
     std::size_t least = 3;  // further off it is no slip of the fingers
     for (const CLI::App* each : app.get_subcommands([](const CLI::App*) { return true; })) {
-        if (each->get_name() == name) return;
+        if (each->check_name(name)) return;
         all += (all.empty() ? "" : ", ") + each->get_name();
         const std::size_t far = distance(name, each->get_name());
         if (far < least) least = far, nearest = each->get_name();
@@ -226,12 +264,16 @@ int dispatch(const Words& words) {
     DoctorOptions doctor_options;
     StatOptions stat_options;
     CheckOptions check_options;
+    ImmuniseOptions immunise_options;
+    RescueOptions rescue_options;
     std::string format = "text";
     bool json = false;
     add_run(app, run_options);
     add_doctor(app, doctor_options);
     add_stat(app, stat_options, format, json);
     add_check(app, check_options);
+    add_immunise(app, immunise_options);
+    add_rescue(app, rescue_options);
 
     if (!words.name().empty()) expect_command(app, words.name());
     try {
@@ -252,14 +294,21 @@ int dispatch(const Words& words) {
     }
     if (app.got_subcommand("doctor")) {
         doctor_options.command = command;
-        const int kinds =
-            (doctor_options.pids.empty() ? 0 : 1) + (doctor_options.all ? 1 : 0) + (command.empty() ? 0 : 1);
-        if (kinds != 1) throw Trouble("doctor needs process ids, --all, or -- COMMAND, and one of them only");
+        const int kinds = (doctor_options.pids.empty() ? 0 : 1) + (doctor_options.all ? 1 : 0) +
+                          (command.empty() ? 0 : 1) + (doctor_options.core.empty() ? 0 : 1);
+        if (kinds != 1)
+            throw Trouble("doctor needs process ids, --all, --core FILE, or -- COMMAND, and one of them only");
+        if (doctor_options.core.empty() && !(doctor_options.executable.empty() && doctor_options.sysroot.empty()))
+            throw Trouble("--exe and --sysroot say where the files of a core dump are: they need --core FILE");
         return doctor(doctor_options);
     }
     if (app.got_subcommand("check")) {
         if (!command.empty()) throw Trouble("check takes no command");
         return check(check_options);
+    }
+    if (app.got_subcommand("immunise") || app.got_subcommand("rescue")) {
+        if (!command.empty()) throw Trouble("immunise and rescue take process ids, no command");
+        return app.got_subcommand("rescue") ? rescue(rescue_options) : immunise(immunise_options);
     }
     if (!command.empty()) throw Trouble("stat takes process ids or --all, no command");
     if (stat_options.pids.empty() != stat_options.all)

@@ -39,9 +39,16 @@ void check(const Program& program, const ElfFile& library) {
                fmt::format("uses another libc (its loader is {}): the shim knows glibc only", file.interpreter()));
     if (program.privileged)
         refuse(program, fmt::format("is privileged ({}): the loader ignores LD_PRELOAD there", program.privilege));
-    if (file.defined("malloc"))
-        refuse(program,
-               "defines malloc itself, so no preloaded library can replace it; link it with a shared allocator");
+}
+
+// No preloaded library can replace a malloc that is the program's own. Its walks can be had all the same.
+void check_own_malloc(const Program& program, const RunOptions& options) {
+    if (!program.file->defined("malloc")) return;
+    constexpr const char* own = "defines malloc itself, which no preloaded library can replace";
+    if (!options.allocator.empty()) refuse(program, fmt::format("{}: --allocator has no effect there", own));
+    if (options.mode == "observe") refuse(program, fmt::format("{}: there is nothing to observe", own));
+    if (options.mode == "off") return;
+    fmt::print(stderr, "unknot: {}: {}: it is protected by its walks alone\n", program.path, own);
 }
 
 }  // namespace
@@ -53,6 +60,7 @@ int run(const RunOptions& options) {
     if (library == nullptr || !library->exports("unknot_stats"))
         throw Trouble(fmt::format("{}: is not libunknot.so; give its path with --library or UNKNOT_LIBRARY", shim));
     check(program, *library);
+    check_own_malloc(program, options);
 
     const char* was = std::getenv("LD_PRELOAD");
     const PreloadList list = make_preload(was == nullptr ? "" : was, shim, options.allocator);

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "policy/allocator.h"
+#include "policy/rules.h"
 #include "policy/stats_page.h"
 
 namespace unknot {
@@ -72,13 +73,16 @@ enum class Reason : std::uint8_t {
     waits_unreadable,
     end_not_shown,
     shim_protects,
-    shim_passive,          // the shim is there, in a mode that does not protect
-    shim_bypassed,         // malloc does not reach the shim
-    shim_sees_walks_only,  // calibration failed: probe=wrapper
+    shim_protects_by_walks,  // rule 2 alone: malloc is another's, or left alone
+    shim_passive,            // the shim is there, in a mode that does not protect
+    shim_bypassed,           // malloc does not reach the shim
+    shim_sees_walks_only,    // calibration failed: probe=wrapper
 };
 
 enum class Advice : std::uint8_t {
-    end_the_process,         // a deadlocked process does not come back
+    rescue,                  // unknot rescue: this deadlock can be undone from outside
+    immunise,                // unknot immunise: this process can be kept from it while it runs
+    end_the_process,         // a deadlocked process does not come back by itself
     keep_one_order,          // no dladdr, dlsym or dlopen inside a walk: only the program can mend it
     wait_after_loading,      // no join and no wait in constructors, destructors, exit handlers, JNI_OnLoad
     order_locks,             // the program's locks in one order, and none around dlopen that a constructor takes
@@ -96,6 +100,7 @@ enum class Advice : std::uint8_t {
     set_protect_mode,       // the shim is there already: UNKNOT_MODE=protect
     preload_shim_first,     // the shim is there, but behind the allocator
     use_shim,
+    use_walks_shim,  // libunknot_walks.so: malloc cannot be replaced there, walks can
 };
 
 struct ShimFacts {
@@ -119,6 +124,8 @@ struct RiskFacts {
     bool both_edges_witnessed = false;
     Cycle cycle = Cycle::none;
     Missing missing = Missing::nothing;
+    bool can_be_rescued = false;    // nothing speaks against it (mending.h)
+    bool can_be_immunised = false;  // it runs, it is not immune, and how it could be is known
     ShimFacts shim{};
 };
 
@@ -170,19 +177,27 @@ constexpr bool judge_allocator(const RiskFacts& facts, ShortList<Reason, 8>& rea
     return false;
 }
 
+// Rule 2 alone breaks the two-lock cycle, and needs nothing of malloc: only to see who owns the locks that a walk would
+// wait for.
+constexpr bool shim_protects_by_walks(const ShimFacts& shim) {
+    return shim.present && follows_rule_2(shim.mode) && !follows_rule_1(shim.mode) &&
+           shim.probe == Probe::owner_words && shim.walk_mode == WalkMode::nonblocking;
+}
+
 // Rule 1 needs the owner words (a wrapper sees walks only), rule 2 the nonblocking walk; either cut is enough for the
 // two-lock cycle.
 constexpr bool shim_protects(const ShimFacts& shim) {
+    if (shim_protects_by_walks(shim)) return true;
     return shim.present && shim.reached && shim.mode == Mode::protect &&
            (shim.probe == Probe::owner_words || shim.walk_mode == WalkMode::nonblocking);
 }
 
 constexpr void advise_shim(const RiskFacts& facts, ShortList<Advice, 8>& advice) {
-    if (facts.malloc_in_executable || facts.is_static) return;
+    if (facts.is_static) return;
     if (facts.allocator.glibc_minor == 0) return;  // the shim reads glibc's locks
-    if (!facts.shim.present) return advice.add(Advice::use_shim);
+    if (!facts.shim.present) return advice.add(facts.malloc_in_executable ? Advice::use_walks_shim : Advice::use_shim);
     if (facts.shim.wrong_order) return advice.add(Advice::preload_shim_first);
-    if (facts.shim.mode != Mode::protect) advice.add(Advice::set_protect_mode);
+    if (facts.shim.mode != Mode::protect && facts.shim.mode != Mode::walks) advice.add(Advice::set_protect_mode);
 }
 
 constexpr void advise(const RiskFacts& facts, ShortList<Advice, 8>& advice) {
@@ -197,8 +212,8 @@ constexpr void advise(const RiskFacts& facts, ShortList<Advice, 8>& advice) {
         advice.add(facts.malloc_in_executable ? Advice::link_tcmalloc_minimal : Advice::use_tcmalloc_minimal);
     }
     if (kind == AllocatorKind::jemalloc) advice.add(Advice::turn_profiling_off);
-    if (facts.malloc_in_executable || facts.is_static) return;
-    if (!is_full_tcmalloc(kind)) advice.add(Advice::use_another_allocator);
+    if (!is_full_tcmalloc(kind) && !facts.malloc_in_executable && !facts.is_static)
+        advice.add(Advice::use_another_allocator);
     advise_shim(facts, advice);
 }
 
@@ -289,6 +304,7 @@ constexpr Judgement judge(const RiskFacts& facts) {
     if (deadlocked) {
         result.verdict = Verdict::deadlocked;
         result.reasons.add(reason_for(facts.cycle));
+        if (facts.can_be_rescued) result.advice.add(Advice::rescue);
         result.advice.add(Advice::end_the_process);
     }
     if (facts.both_edges_witnessed) result.reasons.add(Reason::both_edges_witnessed);
@@ -301,7 +317,9 @@ constexpr Judgement judge(const RiskFacts& facts) {
     if (risky && facts.walker_allocates) result.reasons.add(Reason::walker_allocates);
     const bool safe = shim_protects(facts.shim);
     if (facts.shim.present && (risky || deadlocked)) {
-        if (!facts.shim.reached)
+        if (shim_protects_by_walks(facts.shim))
+            result.reasons.add(Reason::shim_protects_by_walks);
+        else if (!facts.shim.reached && facts.shim.mode != Mode::walks)
             result.reasons.add(Reason::shim_bypassed);
         else if (safe)
             result.reasons.add(Reason::shim_protects);
@@ -313,6 +331,7 @@ constexpr Judgement judge(const RiskFacts& facts) {
         if (!risky) return result;
         result.verdict = safe ? Verdict::is_protected : Verdict::at_risk;
         if (safe) return result;
+        if (facts.can_be_immunised) result.advice.add(Advice::immunise);
     }
     if (needs_no_allocator(facts.cycle) || (deadlocked && !risky))
         advise_shim(facts, result.advice);

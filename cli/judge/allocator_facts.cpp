@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <iterator>
 
+#include "cli/judge/cure.h"
 #include "cli/judge/stack_method.h"
 
 namespace unknot::cli {
@@ -112,6 +113,18 @@ void find_unwinder(const Process* process, const Objects& objects, const Object&
     if (facts.evidence.stack_method == StackMethod::libgcc) facts.unwinder = bound->name();
 }
 
+// Its call of the unwinder leads to nothing any more.
+void find_cut(const Process* process, const Objects& objects, const Object& object, AllocatorFacts& facts) {
+    facts.uncut_method = facts.evidence.stack_method;
+    if (process == nullptr) return;
+    const UnwinderImport import = unwinder_import(object, facts.uncut_method);
+    const auto target = import.symbol.empty() ? std::nullopt : process->read<std::uint64_t>(import.slot);
+    facts.is_cut = target && *target != 0 && *target == returns_zero(*process, objects);
+    if (!facts.is_cut) return;
+    facts.evidence.stack_method = StackMethod::none;
+    facts.method_source = "its import of " + import.symbol + " leads to nothing: immunised";
+}
+
 }  // namespace
 
 std::optional<std::string> Environment::operator()(const char* variable) const {
@@ -172,6 +185,7 @@ AllocatorFacts allocator_of(const Process* process, const Objects& objects, cons
         facts.kind == AllocatorKind::tcmalloc_minimal)
         seen.stack_method = StackMethod::none;
     find_unwinder(process, objects, *object, facts);
+    find_cut(process, objects, *object, facts);
     facts.version = version_of(*object, facts.kind);
     return facts;
 }

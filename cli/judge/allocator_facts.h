@@ -20,6 +20,9 @@ struct AllocatorFacts {
     std::string unwinder;            // object that unwinds for it
     bool full_build = false;         // takes stack traces
     bool knows_generic_fp = false, knows_libgcc = false;
+    // What it would unwind with, were its import of its unwinder not cut (`unknot immunise`).
+    StackMethod uncut_method = StackMethod::unknown;
+    bool is_cut = false;
     bool in_executable = false;
     bool sanitizer = false;
     std::vector<std::string> unused;  // other allocators that are loaded but whose malloc is not called

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "cli/judge/replaced_library.h"
+#include "cli/judge/way.h"
 #include "cli/read/program.h"
 #include "cli/read/trouble.h"
 #include "policy/settings.h"
@@ -37,7 +38,9 @@ void find_shim(const Process* process, const Objects& objects, const Environment
         }
     }
     const Object* first = objects.first_exporting("malloc");
-    found.shim.wrong_order = first != nullptr && first != shim && first != objects.executable();
+    // libunknot_walks.so has no malloc, so that its place is no matter.
+    found.shim.wrong_order =
+        shim->exports("malloc") && first != nullptr && first != shim && first != objects.executable();
     found.shim.reached = first == shim;
     if (found.page) {
         const StatsPage& page = found.page->page;
@@ -61,6 +64,8 @@ void find_shim(const Process* process, const Objects& objects, const Environment
     found.shim.mode = mode;
     found.shim.walk_mode = WalkMode::nonblocking;
     if (const auto walk = environment("UNKNOT_WALK")) parse(walk->c_str(), found.shim.walk_mode);
+    if (!found.shim.reached && (mode == Mode::automatic || mode == Mode::protect)) found.shim.mode = Mode::walks;
+    if (found.shim.mode == Mode::walks) found.shim.probe = Probe::owner_words;
     found.notes.push_back("the mode of the shim is what the environment asks for, not what the process reports");
 }
 
@@ -97,6 +102,16 @@ Missing missing_from(const Examination& found, const Objects& objects) {
     return found.deadlock.cannot_tell.empty() ? Missing::nothing : Missing::waits;
 }
 
+Examination named(const Process& process) {
+    Examination found;
+    found.pid = process.pid();
+    found.name = process.name();
+    found.place = process.place();
+    found.executable = process.executable();
+    found.command_line = process.command_line();
+    return found;
+}
+
 // Nothing of it can be read.
 Examination unknown(Examination found, Missing missing) {
     found.facts.missing = missing;
@@ -104,7 +119,7 @@ Examination unknown(Examination found, Missing missing) {
     return found;
 }
 
-void judge_it(const Objects& objects, Examination& found) {
+void judge_it(const Process* process, const Objects& objects, Examination& found) {
     RiskFacts& facts = found.facts;
     facts.allocator = found.allocator.evidence;
     facts.knows_generic_fp = found.allocator.knows_generic_fp;
@@ -120,6 +135,12 @@ void judge_it(const Objects& objects, Examination& found) {
     facts.both_edges_witnessed = found.page && found.page->both_edges_seen();
     facts.cycle = kind_of(found.deadlock);
     facts.missing = missing_from(found, objects);
+    if (process != nullptr) {
+        found.cure = cure_of(*process, objects, found.allocator);
+        found.mending = mending_facts_of(*process, objects, found.deadlock, found.allocator, found.cure, facts);
+        facts.can_be_rescued = why_not_rescue(found.mending) == Refusal::none;
+        facts.can_be_immunised = found.cure.kind != CureKind::none && !found.cure.applied();
+    }
     if (found.shim.mode == Mode::automatic) found.shim.mode = resolve_mode(Mode::automatic, facts.allocator);
     facts.shim = found.shim;
     found.judgement = judge(facts);
@@ -168,29 +189,29 @@ std::string machine_name(unsigned machine) {
 
 Examination examine_process(pid_t pid) {
     const Process process(pid);
-    Examination found;
-    found.pid = pid;
-    found.name = process.name();
-    found.place = process.place();
-    found.executable = process.executable();
-    found.command_line = process.command_line();
-    if (process.is_zombie()) return unknown(std::move(found), Missing::life);
+    if (process.is_zombie()) return unknown(named(process), Missing::life);
     std::vector<Mapping> mappings;
     try {
         mappings = process.mappings();
     } catch (const NotPermitted&) {
+        Examination found = named(process);
         found.missing_permission = missing_permission();
         return unknown(std::move(found), Missing::permission);
     }
     if (const auto program = ElfFile::open(process.program()); program != nullptr && !program->is_64bit()) {
+        Examination found = named(process);
         found.machine = machine_name(program->machine());
         return unknown(std::move(found), Missing::word_size);
     }
-    const Objects objects = objects_of(process, mappings);
+    return examine_process(process, mappings, objects_of(process, mappings));
+}
+
+Examination examine_process(const Process& process, const std::vector<Mapping>& mappings, const Objects& objects) {
+    Examination found = named(process);
     if (objects.list.empty()) {
         process.expect_still_the_same();
-        throw Trouble(
-            fmt::format("process {} ({}) has no program in memory: a kernel thread, or it is ending", pid, found.name));
+        throw Trouble(fmt::format("process {} ({}) has no program in memory: a kernel thread, or it is ending",
+                                  found.pid, found.name));
     }
     gather(&process, objects, found);
     found.deadlock = look_for_deadlock(process, mappings, objects, found.libc.is_static ? 0 : found.libc.glibc_minor,
@@ -198,8 +219,23 @@ Examination examine_process(pid_t pid) {
     if (!process.denied().empty()) found.missing_permission = process.denied();
     if (!found.deadlock.cannot_tell.empty() && found.missing_permission.empty())
         found.notes.push_back("whether it is deadlocked cannot be told: " + found.deadlock.cannot_tell);
-    judge_it(objects, found);
+    judge_it(&process, objects, found);
     process.expect_still_the_same();
+    return found;
+}
+
+Examination examine_core(const CoreOptions& options) {
+    const CoreProcess process(options);
+    const auto mappings = process.mappings();
+    const Objects objects = objects_of(process, mappings);
+    Examination found = examine_process(process, mappings, objects);
+    // Nobody can be brought back from a file, nor kept from anything.
+    found.facts.can_be_rescued = found.facts.can_be_immunised = false;
+    found.judgement = judge(found.facts);
+    found.deadlock.samples = 1;
+    found.deadlock.interval_ms = 0;
+    found.is_core = true;
+    for (const std::string& note : process.notes()) found.notes.push_back(note);
     return found;
 }
 
@@ -211,8 +247,9 @@ Examination examine_command(const std::vector<std::string>& command) {
     found.command_line = command;
     const Objects objects = objects_for(program);
     gather(nullptr, objects, found);
-    if (program.privileged && found.shim.present) found.shim.reached = false;
-    judge_it(objects, found);
+    // The loader takes neither its malloc nor its walks there.
+    if (program.privileged && found.shim.present) found.shim.reached = false, found.shim.walk_mode = WalkMode::native;
+    judge_it(nullptr, objects, found);
     return found;
 }
 

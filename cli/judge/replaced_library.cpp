@@ -7,7 +7,7 @@ namespace unknot::cli {
 
 std::string note_on_replaced_library(const Process& process, const Objects& objects) {
     for (const Object& object : objects.list) {
-        if (object.name() != "libunknot.so" || !object.deleted) continue;
+        if ((object.name() != "libunknot.so" && object.name() != "libunknot_walks.so") || !object.deleted) continue;
         const auto now = ElfFile::open(process.outside_path(object.path));
         if (now == nullptr)
             return fmt::format("its {} has been removed since it was started; the process keeps it until it ends",

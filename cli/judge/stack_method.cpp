@@ -35,12 +35,21 @@ std::vector<std::uint64_t> words_of(const Process& process, std::uint64_t start,
     return words;
 }
 
-StackMethod method_in_force(const Process& process, const Object& allocator) {
-    std::map<std::uint64_t, StackMethod> texts;  // address of the name in the process
+struct Row {
+    StackMethod method;
+    std::string name;
+};
+
+}  // namespace
+
+// Pointers to rows: the list of all methods holds several in a row, the variable stands alone.
+MethodTable method_table_of(const Process& process, const Object& allocator) {
+    MethodTable table;
+    std::map<std::uint64_t, Row> texts;  // address of the name in the process
     for (const Name& name : names)
         for (const std::uint64_t address : allocator.file->strings_equal_to(name.text))
-            texts[allocator.bias + address] = name.method;
-    std::map<std::uint64_t, StackMethod> rows;  // address of the pointer to the name
+            texts[allocator.bias + address] = {name.method, name.text};
+    std::map<std::uint64_t, Row> rows;  // address of the pointer to the name
     const auto ranges = allocator.file->writable_ranges();
     for (const auto& range : ranges) {
         const std::uint64_t start = (allocator.bias + range.start + 7) & ~std::uint64_t{7};
@@ -48,32 +57,38 @@ StackMethod method_in_force(const Process& process, const Object& allocator) {
         for (std::size_t i = 0; i < words.size(); ++i)
             if (const auto text = texts.find(words[i]); text != texts.end()) rows[start + i * 8] = text->second;
     }
-    if (rows.empty()) return StackMethod::unknown;
-    // Pointers to rows: the list of all methods holds several in a row, the variable stands alone.
+    if (rows.empty()) return table;
     const auto row_of = [&](std::uint64_t word) {
         const auto row = rows.lower_bound(word);
         const bool near = word != 0 && row != rows.end() && row->first - word < row_bytes;
-        return near ? row->second : StackMethod::unknown;
+        return near ? &row->second : nullptr;
     };
-    StackMethod found = StackMethod::unknown;
+    bool disagree = false;
     for (const auto& range : ranges) {
-        if (range.constant) continue;
-        const auto words = words_of(process, allocator.bias + range.start, allocator.bias + range.end);
+        const std::uint64_t start = (allocator.bias + range.start + 7) & ~std::uint64_t{7};
+        const auto words = words_of(process, start, allocator.bias + range.end);
         for (std::size_t i = 0; i < words.size(); ++i) {
-            const StackMethod method = row_of(words[i]);
-            if (method == StackMethod::unknown) continue;
-            const bool in_list = (i > 0 && row_of(words[i - 1]) != StackMethod::unknown) ||
-                                 (i + 1 < words.size() && row_of(words[i + 1]) != StackMethod::unknown);
-            if (in_list) continue;
+            const Row* row = row_of(words[i]);
+            if (row == nullptr) continue;
+            const bool in_list =
+                (i > 0 && row_of(words[i - 1]) != nullptr) || (i + 1 < words.size() && row_of(words[i + 1]) != nullptr);
+            if (in_list) {
+                table.rows[row->name] = words[i];
+                continue;
+            }
+            if (range.constant) continue;
             // Two variables that disagree: neither is believed.
-            if (found != StackMethod::unknown && found != method) return StackMethod::unknown;
-            found = method;
+            disagree = disagree || (table.variable != 0 && table.in_force != words[i]);
+            table.variable = start + i * 8;
+            table.in_force = words[i];
+            table.method = row->method;
         }
     }
-    return found;
+    if (!disagree) return table;
+    table.variable = table.in_force = 0;
+    table.method = StackMethod::unknown;
+    return table;
 }
-
-}  // namespace
 
 void find_stack_method(const Process* process, const Object& allocator, const Environment& environment,
                        AllocatorFacts& facts) {
@@ -83,7 +98,7 @@ void find_stack_method(const Process* process, const Object& allocator, const En
     facts.knows_libgcc = knows("libgcc");
 
     if (process != nullptr) {
-        facts.evidence.stack_method = method_in_force(*process, allocator);
+        facts.evidence.stack_method = method_table_of(*process, allocator).method;
         facts.method_source = "read from the process's memory";
         if (facts.evidence.stack_method != StackMethod::unknown) return;
     }

@@ -160,6 +160,7 @@ void Search::describe_threads() {
             if (in_cycle(tid) != wanted) continue;
             ThreadReport report;
             report.state = thread;
+            report.never_ran = samples_.never_ran(tid);
             const std::uint64_t address = waited_for(thread);
             report.waiting = address != 0        ? "waits for " + steps_.lock_name(address)
                              : thread.in_syscall ? fmt::format("in system call {}", thread.syscall)

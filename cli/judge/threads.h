@@ -37,7 +37,8 @@ struct CycleStep {
 
 struct ThreadReport {
     ThreadState state;
-    std::string waiting;  // "waits for NAME" / "running" / "in system call 230"
+    bool never_ran = false;  // between the first sample and the last
+    std::string waiting;     // "waits for NAME" / "running" / "in system call 230"
     Stack stack;
 };
 

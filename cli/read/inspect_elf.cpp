@@ -2,6 +2,7 @@
 // Reading ELF files through libelf. Nothing here trusts a file: what does not parse is simply not there.
 #include "cli/read/inspect_elf.h"
 
+#include <elfutils/libdw.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gelf.h>
@@ -39,6 +40,7 @@ std::shared_ptr<ElfFile> ElfFile::open(const std::string& path, std::string* why
 }
 
 ElfFile::~ElfFile() {
+    if (unwind_ != nullptr) dwarf_cfi_end(unwind_);
     if (elf_ != nullptr) elf_end(elf_);
     if (fd_ >= 0) ::close(fd_);
 }
@@ -200,6 +202,28 @@ std::optional<std::uint64_t> ElfFile::slot_of(std::string_view name) const {
         }
     }
     return std::nullopt;
+}
+
+std::optional<std::uint64_t> ElfFile::points_at(std::uint64_t address) const {
+    const unsigned relative = machine_ == EM_AARCH64 ? R_AARCH64_RELATIVE : R_X86_64_RELATIVE;
+    for (Elf_Scn* section = elf_nextscn(elf_, nullptr); section != nullptr; section = elf_nextscn(elf_, section)) {
+        GElf_Shdr shape;
+        if (gelf_getshdr(section, &shape) == nullptr || shape.sh_type != SHT_RELA || shape.sh_entsize == 0) continue;
+        Elf_Data* rows = elf_getdata(section, nullptr);
+        for (int i = 0; rows != nullptr && static_cast<std::size_t>(i) < shape.sh_size / shape.sh_entsize; ++i) {
+            GElf_Rela row;
+            if (gelf_getrela(rows, i, &row) == nullptr) break;
+            if (row.r_offset == address && GELF_R_TYPE(row.r_info) == relative)
+                return static_cast<std::uint64_t>(row.r_addend);
+        }
+    }
+    return std::nullopt;
+}
+
+Dwarf_CFI_s* ElfFile::unwind_table() const {
+    if (!unwind_read_) unwind_ = dwarf_getcfi_elf(elf_);
+    unwind_read_ = true;
+    return unwind_;
 }
 
 std::vector<ElfFile::Range> ElfFile::writable_ranges() const {

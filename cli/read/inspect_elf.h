@@ -14,6 +14,7 @@
 #include <vector>
 
 struct Elf;
+struct Dwarf_CFI_s;
 
 namespace unknot::cli {
 
@@ -51,6 +52,10 @@ class ElfFile {
 
     // Where the loader writes the address that `name` is bound to, for this file's own use of it.
     std::optional<std::uint64_t> slot_of(std::string_view name) const;
+    // The address in this file that the word at `address` points at once the loader has relocated it.
+    std::optional<std::uint64_t> points_at(std::uint64_t address) const;
+    // How a frame leads to its caller (.eh_frame); nullptr: the file does not say.
+    Dwarf_CFI_s* unwind_table() const;
     struct Range {
         std::uint64_t start = 0, end = 0;
         bool constant = false;  // read-only once relocated
@@ -92,6 +97,8 @@ class ElfFile {
     // .symtab of a JVM has 100,000 names: read when somebody asks.
     mutable bool static_read_ = false;
     mutable bool has_local_symbols_ = false;
+    mutable bool unwind_read_ = false;
+    mutable Dwarf_CFI_s* unwind_ = nullptr;
     mutable std::unordered_map<std::string, ElfSymbol> defined_;
     mutable std::unordered_set<std::string> imports_;
     mutable std::map<std::uint64_t, ElfSymbol> by_address_;

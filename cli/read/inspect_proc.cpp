@@ -136,7 +136,7 @@ Process::~Process() {
     if (folder_ >= 0) close(folder_);
 }
 
-Process::Process(pid_t pid, int folder) : folder_(folder), pid_(pid) {}
+Process::Process(pid_t pid, int folder) : pid_(pid), folder_(folder) {}
 
 // The object is whole once the other constructor is through: what is thrown from here closes the folder.
 Process::Process(pid_t pid)
@@ -182,6 +182,10 @@ std::string Process::program() const {
 bool Process::is_zombie() const {
     const auto fields = stat_fields(slurp(folder() + "/stat"));
     return !fields.empty() && (fields[0] == "Z" || fields[0] == "X");
+}
+
+std::string Process::mapped_file(std::uint64_t start, std::uint64_t end) const {
+    return fmt::format("{}/map_files/{:x}-{:x}", folder(), start, end);
 }
 
 std::string Process::outside_path(const std::string& path) const {
@@ -240,38 +244,41 @@ std::vector<Mapping> mappings_in(const std::string& text) {
     return found;
 }
 
+std::optional<ThreadState> Process::thread(pid_t tid) const {
+    const std::string task = fmt::format("{}/task/{}", folder(), tid);
+    const std::string stat = slurp(task + "/stat");
+    const auto fields = stat_fields(stat);
+    if (fields.size() < 13) return std::nullopt;
+    ThreadState thread;
+    thread.tid = tid;
+    thread.name = stat_name(stat);
+    thread.state = fields[0].empty() ? '?' : fields[0][0];
+    thread.cpu_ticks = number(fields[11]) + number(fields[12]);
+    const std::string status = slurp(task + "/status");
+    thread.switches =
+        status_number(status, "voluntary_ctxt_switches") + status_number(status, "nonvoluntary_ctxt_switches");
+    const std::uint64_t inner = status_number(status, "NSpid");
+    thread.inner_tid = inner == 0 ? tid : static_cast<pid_t>(inner);
+    int error = 0;
+    const std::string syscall = slurp(task + "/syscall", &error);
+    thread.syscall_readable = error == 0 && !syscall.empty();
+    if (error == EACCES || error == EPERM) denied_ = missing_permission();
+    const auto words = split(syscall, ' ');
+    // "running", or "-1 SP PC" when stopped outside a system call.
+    if (words.size() == 9) {
+        thread.in_syscall = true;
+        thread.syscall = std::strtol(words[0].c_str(), nullptr, 10);
+        for (std::size_t i = 0; i < 6; ++i) thread.argument[i] = number(words[i + 1], 16);
+        thread.stack_pointer = number(words[7], 16);
+        thread.program_counter = number(words[8], 16);
+    }
+    return thread;
+}
+
 std::vector<ThreadState> Process::threads() const {
     std::vector<ThreadState> found;
-    for (const pid_t tid : numeric_entries(folder() + "/task")) {
-        const std::string task = fmt::format("{}/task/{}", folder(), tid);
-        const std::string stat = slurp(task + "/stat");
-        const auto fields = stat_fields(stat);
-        if (fields.size() < 13) continue;  // ended meanwhile
-        ThreadState thread;
-        thread.tid = tid;
-        thread.name = stat_name(stat);
-        thread.state = fields[0].empty() ? '?' : fields[0][0];
-        thread.cpu_ticks = number(fields[11]) + number(fields[12]);
-        const std::string status = slurp(task + "/status");
-        thread.switches =
-            status_number(status, "voluntary_ctxt_switches") + status_number(status, "nonvoluntary_ctxt_switches");
-        const std::uint64_t inner = status_number(status, "NSpid");
-        thread.inner_tid = inner == 0 ? tid : static_cast<pid_t>(inner);
-        int error = 0;
-        const std::string syscall = slurp(task + "/syscall", &error);
-        thread.syscall_readable = error == 0 && !syscall.empty();
-        if (error == EACCES || error == EPERM) denied_ = missing_permission();
-        const auto words = split(syscall, ' ');
-        // "running", or "-1 SP PC" when stopped outside a system call.
-        if (words.size() == 9) {
-            thread.in_syscall = true;
-            thread.syscall = std::strtol(words[0].c_str(), nullptr, 10);
-            for (std::size_t i = 0; i < 6; ++i) thread.argument[i] = number(words[i + 1], 16);
-            thread.stack_pointer = number(words[7], 16);
-            thread.program_counter = number(words[8], 16);
-        }
-        found.push_back(std::move(thread));
-    }
+    for (const pid_t tid : numeric_entries(folder() + "/task"))
+        if (auto state = thread(tid)) found.push_back(std::move(*state));
     return found;
 }
 
@@ -291,6 +298,24 @@ bool Process::read(std::uint64_t address, void* to, std::size_t size) const {
     const ssize_t n = process_vm_readv(pid_, &mine, 1, &theirs, 1, 0);
     if (n < 0 && (errno == EPERM || errno == EACCES)) denied_ = missing_permission();
     return n == static_cast<ssize_t>(size);
+}
+
+std::string Process::thread_status(pid_t tid, std::string_view key) const {
+    const std::string status = slurp(fmt::format("{}/task/{}/status", folder(), tid));
+    const std::string begin = fmt::format("\n{}:", key);
+    const std::size_t at = status.find(begin);
+    if (at == std::string::npos) return {};
+    const std::size_t from = status.find_first_not_of(" \t", at + begin.size());
+    const std::size_t to = status.find('\n', at + 1);
+    return from == std::string::npos || from >= to ? std::string() : status.substr(from, to - from);
+}
+
+bool Process::has_thread(pid_t tid) const {
+    return access(fmt::format("{}/task/{}", folder(), tid).c_str(), F_OK) == 0;
+}
+
+int Process::open_file(const char* name, int flags) const {
+    return open((folder() + "/" + name).c_str(), flags | O_CLOEXEC);
 }
 
 std::string Process::read_string(std::uint64_t address, std::size_t most) const {

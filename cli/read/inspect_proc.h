@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One process, read through /proc and process_vm_readv. Nothing here stops, signals or traces it. Its folder in /proc
+// One process, read through /proc and process_vm_readv, or, behind the same calls, from a core dump (core_process.h).
+// Nothing here stops, signals or traces it. Its folder in /proc
 // is held open, so that files are never another process's with the same id; memory is read by id, so callers check
 // `still_the_same()` before they believe what they put together.
 #pragma once
@@ -42,27 +43,35 @@ class Process {
   public:
     // Throws ProcessGone or NotPermitted.
     explicit Process(pid_t pid);
-    ~Process();
+    virtual ~Process();
     Process(const Process&) = delete;
     Process& operator=(const Process&) = delete;
 
     pid_t pid() const { return pid_; }
     pid_t inner_pid() const { return inner_pid_; }
     const std::string& name() const { return name_; }
-    std::string executable() const;  // path in the process's own root; empty: kernel thread or gone
-    std::string program() const;     // that file, whatever its path is, as this program can open it
-    bool is_zombie() const;          // it has ended, or its first thread has
-    std::string outside_path(const std::string& path) const;  // that path, as this program can open it
-    std::vector<std::string> command_line() const;
-    std::string place() const;  // its container or unit; empty: neither
+    virtual std::string executable() const;  // path in the process's own root; empty: kernel thread or gone
+    virtual std::string program() const;     // that file, whatever its path is, as this program can open it
+    virtual bool is_zombie() const;          // it has ended, or its first thread has
+    virtual std::string outside_path(const std::string& path) const;  // that path, as this program can open it
+    // The file that is mapped there, whatever its path leads to now; empty: it cannot be told.
+    virtual std::string mapped_file(std::uint64_t start, std::uint64_t end) const;
+    virtual std::vector<std::string> command_line() const;
+    virtual std::string place() const;  // its container or unit; empty: neither
     // As the process was started with; what it changed since does not show.
-    std::optional<std::string> environment(std::string_view variable) const;
+    virtual std::optional<std::string> environment(std::string_view variable) const;
 
-    std::vector<Mapping> mappings() const;  // throws NotPermitted, ProcessGone
-    std::vector<ThreadState> threads() const;
-    std::optional<std::uint64_t> auxiliary(std::uint64_t type) const;
+    virtual std::vector<Mapping> mappings() const;  // throws NotPermitted, ProcessGone
+    virtual std::vector<ThreadState> threads() const;
+    std::optional<ThreadState> thread(pid_t tid) const;  // nullopt: it has ended
+    virtual std::optional<std::uint64_t> auxiliary(std::uint64_t type) const;
+    // The text after "key:" in the thread's status; empty: there is no such line, or no such thread any more.
+    virtual std::string thread_status(pid_t tid, std::string_view key) const;
+    bool has_thread(pid_t tid) const;
+    // A file of its folder in /proc, such as "maps"; the caller closes it. Negative: errno says why.
+    int open_file(const char* name, int flags) const;
 
-    bool read(std::uint64_t address, void* to, std::size_t size) const;  // all of it, or false
+    virtual bool read(std::uint64_t address, void* to, std::size_t size) const;  // all of it, or false
     template <class T>
     std::optional<T> read(std::uint64_t address) const {
         T value;
@@ -74,16 +83,19 @@ class Process {
     const std::string& denied() const { return denied_; }
 
     // The same process as when this object was made; PIDs come round again.
-    bool still_the_same() const;
+    virtual bool still_the_same() const;
     void expect_still_the_same() const;  // throws ProcessGone
+
+  protected:
+    Process() = default;
+    pid_t pid_ = 0, inner_pid_ = 0;
+    std::string name_;
 
   private:
     Process(pid_t pid, int folder);
     std::string folder() const;
     int folder_ = -1;
-    pid_t pid_ = 0, inner_pid_ = 0;
     std::uint64_t start_time_ = 0;
-    std::string name_;
     mutable std::string denied_;
 };
 

@@ -26,7 +26,7 @@ void open_file(const Process& process, Object& object, Files& files) {
     // The path first: map_files reaches deleted and replaced files too, but asks for more permissions.
     if (file == nullptr && !object.deleted) file = ElfFile::open(process.outside_path(object.path), &object.unreadable);
     if (file == nullptr)
-        file = ElfFile::open(fmt::format("/proc/{}/map_files/{:x}-{:x}", process.pid(), object.start, object.first_end),
+        file = ElfFile::open(process.mapped_file(object.start, object.first_end),
                              object.deleted ? nullptr : &object.unreadable);
     if (file == nullptr && object.deleted) object.unreadable = "deleted or replaced on disk";
     object.file = file;

@@ -75,6 +75,7 @@ Json json_of(const Examination& found, const std::string& report) {
     Json json;
     json["schema"] = schema_version;
     json["pid"] = found.pid == 0 ? Json() : Json(found.pid);
+    if (found.is_core) json["core"] = true;
     json["name"] = found.name;
     json["place"] = found.place;
     json["executable"] = found.executable;

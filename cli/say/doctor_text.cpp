@@ -35,7 +35,9 @@ std::string findings(const Examination& found, bool colours) {
         fmt::format_to(out, "  {:<13} {}\n", label, value);
     };
     const std::string verdict = cli::name_of(found.judgement.verdict);
-    if (found.pid != 0)
+    if (found.is_core)
+        fmt::format_to(out, "core dump of process {} ({}): {}\n", found.pid, found.name, verdict);
+    else if (found.pid != 0)
         fmt::format_to(out, "process {} ({}{}): {}\n", found.pid, found.name,
                        found.place.empty() ? "" : ", " + found.place, verdict);
     else

@@ -78,6 +78,8 @@ std::string key_of(Reason reason) {
             return "sanitizer_allocates";
         case Reason::shim_protects:
             return "shim_protects";
+        case Reason::shim_protects_by_walks:
+            return "shim_protects_by_walks";
         case Reason::shim_passive:
             return "shim_passive";
         case Reason::shim_bypassed:
@@ -90,6 +92,10 @@ std::string key_of(Reason reason) {
 
 std::string key_of(Advice advice) {
     switch (advice) {
+        case Advice::rescue:
+            return "rescue";
+        case Advice::immunise:
+            return "immunise";
         case Advice::end_the_process:
             return "end_the_process";
         case Advice::keep_one_order:
@@ -126,6 +132,8 @@ std::string key_of(Advice advice) {
             return "preload_shim_first";
         case Advice::use_shim:
             return "use_shim";
+        case Advice::use_walks_shim:
+            return "use_walks_shim";
     }
     return "unknown";
 }

@@ -33,8 +33,11 @@ std::string text_of(const Examination& found) {
                    kernel.release, kernel.machine);
     fmt::format_to(out, "{}", findings(found, false));
     const Deadlock& deadlock = found.deadlock;
-    fmt::format_to(out, "\nSeen {} times, {} ms apart, without a move. Nothing was stopped or traced.\n",
-                   deadlock.samples, deadlock.interval_ms);
+    if (found.is_core)
+        fmt::format_to(out, "\nSeen once, in a core dump.\n");
+    else
+        fmt::format_to(out, "\nSeen {} times, {} ms apart, without a move. Nothing was stopped or traced.\n",
+                       deadlock.samples, deadlock.interval_ms);
     fmt::format_to(out, "\nLoader locks ({}):\n", words_for(deadlock.locks.source));
     for (const LoaderLock& lock : deadlock.locks.locks)
         fmt::format_to(out, "  {:<20} at {:#x}: lock {}, owner {}, depth {}\n", lock.name, lock.address,

@@ -151,6 +151,8 @@ std::string sentence(Reason reason, const Examination& found) {
         case Reason::profiling_off:
             return "jemalloc takes stack traces only with prof:true, which is not set";
         case Reason::unwinds_without_loader:
+            if (found.allocator.is_cut)
+                return fmt::format("{} takes no stack traces any more: {}", allocator, found.allocator.method_source);
             return fmt::format("{} takes its stack traces by {}, without the loader", allocator,
                                cli::name_of(found.allocator.evidence.stack_method));
         case Reason::sanitizer_allocates:
@@ -160,6 +162,12 @@ std::string sentence(Reason reason, const Examination& found) {
                        ? "the shim is preloaded first, in mode protect"
                        : fmt::format("the shim is in mode protect (probe {}, walks {})", cli::name_of(found.shim.probe),
                                      cli::name_of(found.shim.walk_mode));
+        case Reason::shim_protects_by_walks:
+            return fmt::format(
+                "protected by its walks alone (mode {}): what that covers: every cycle through an allocator's or "
+                "unwinder's "
+                "walk; what stays open: loader calls other than walks inside malloc",
+                cli::name_of(found.shim.mode));
         case Reason::shim_passive:
             return fmt::format("the shim is loaded, but in mode {}: it does not protect",
                                cli::name_of(found.shim.mode));
@@ -174,7 +182,13 @@ std::string sentence(Reason reason, const Examination& found) {
 
 std::string sentence(Advice advice, const Examination& found) {
     switch (advice) {
+        case Advice::rescue:
+            return fmt::format("bring it back, it loses nothing but stack traces: unknot rescue {}", found.pid);
+        case Advice::immunise:
+            return fmt::format("keep it from this deadlock while it runs, without a restart: unknot immunise {}",
+                               found.pid);
         case Advice::end_the_process:
+            if (found.is_core) return "what is dead of it does not come back by itself";
             return found.pid == 0
                        ? "end it with SIGKILL"
                        : fmt::format(
@@ -226,7 +240,8 @@ std::string sentence(Advice advice, const Examination& found) {
             return "malloc is part of this executable, so no preloaded library can replace it: link it with "
                    "libtcmalloc_minimal, or with tcmalloc as a shared library";
         case Advice::set_protect_mode:
-            return "start it with UNKNOT_MODE=protect: the shim is loaded already";
+            return found.facts.malloc_in_executable ? "start it with UNKNOT_MODE=walks: the shim is loaded already"
+                                                    : "start it with UNKNOT_MODE=protect: the shim is loaded already";
         case Advice::preload_shim_first:
             return "put the shim before the allocator in LD_PRELOAD (unknot run does)";
         case Advice::use_shim:
@@ -234,6 +249,10 @@ std::string sentence(Advice advice, const Examination& found) {
                            needs_no_allocator(found.facts.cycle)
                        ? "start it under the shim: unknot run --mode protect -- COMMAND"
                        : "start it under the shim, which cuts both edges: unknot run -- COMMAND";
+        case Advice::use_walks_shim:
+            return "start it with LD_PRELOAD=libunknot_walks.so, which protects it by its walks alone and leaves its "
+                   "malloc as "
+                   "it is";
     }
     return {};
 }
@@ -241,8 +260,8 @@ std::string sentence(Advice advice, const Examination& found) {
 // Protected by what protects it; otherwise the first one.
 std::string main_reason(const Examination& found) {
     const auto& reasons = found.judgement.reasons;
-    if (reasons.has(Reason::shim_protects) && found.judgement.verdict == Verdict::is_protected)
-        return sentence(Reason::shim_protects, found);
+    for (const Reason protects : {Reason::shim_protects, Reason::shim_protects_by_walks})
+        if (reasons.has(protects) && found.judgement.verdict == Verdict::is_protected) return sentence(protects, found);
     return reasons.count == 0 ? std::string() : sentence(reasons.items[0], found);
 }
 
@@ -303,7 +322,8 @@ std::string describe_allocator(const Examination& found) {
 std::string describe_stack_method(const Examination& found) {
     const AllocatorFacts& facts = found.allocator;
     if (facts.kind == AllocatorKind::jemalloc && !facts.evidence.prof_enabled) return "none: prof is off";
-    if (facts.evidence.stack_method == StackMethod::none) return "none";
+    if (facts.evidence.stack_method == StackMethod::none)
+        return facts.is_cut ? fmt::format("none ({})", facts.method_source) : "none";
     std::string text = cli::name_of(facts.evidence.stack_method);
     if (!facts.unwinder.empty()) text += fmt::format(", by {}", facts.unwinder);
     if (!facts.method_source.empty()) text += fmt::format(" ({})", facts.method_source);

@@ -5,31 +5,15 @@
 #include <algorithm>
 
 #include "cli/judge/examine.h"
-#include "cli/read/trouble.h"
-#include "tests/cli/unknot_command.h"
-#include "tests/process/system.h"
+#include "tests/cli/dead_process.h"
 
 namespace unknot::test {
 namespace {
 
 cli::Examination examine_when_stuck(Victim& victim, pid_t pid) {
-    cli::Examination found;
-    EXPECT_TRUE(victim.until([&] {
-        try {
-            found = cli::examine_process(pid);
-        } catch (const cli::Trouble&) {  // it is just being started
-        }
-        return found.deadlock.seen;
-    })) << "the reproducer ended instead of hanging";
-    return found;
-}
-
-// The first child that it has started; 0: it ended without one.
-pid_t child_of(Victim& victim) {
-    std::string children;
-    const std::string file = "/proc/" + victim.id() + "/task/" + victim.id() + "/children";
-    EXPECT_TRUE(victim.until([&] { return !(children = content(file)).empty(); }));
-    return children.empty() ? 0 : std::stoi(children);
+    const auto found = when_stuck(victim, pid);
+    EXPECT_TRUE(found) << "the reproducer ended instead of hanging";
+    return found.value_or(cli::Examination{});
 }
 
 // Every step's holder is the next step's thread, round to the first.
@@ -47,7 +31,6 @@ const cli::CycleStep* waiting_for(const cli::Examination& found, const std::stri
 // What certain_shape's walker waits for.
 constexpr const char* second_lock = process::traces_outside_page_heap_lock ? "a lock of libunwind" : "pageheap_lock_";
 
-const Variables bare_tcmalloc = {{"LD_PRELOAD", "libtcmalloc.so.4"}, {"TCMALLOC_STACKTRACE_METHOD", ""}};
 const Variables tcmalloc_minimal = {{"LD_PRELOAD", "libtcmalloc_minimal.so.4"}};  // takes no stack traces
 
 TEST(Deadlock, is_told_thread_by_thread_without_the_shim) {

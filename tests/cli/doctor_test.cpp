@@ -107,7 +107,8 @@ TEST(Doctor, finds_jemalloc_with_its_profiler_at_risk_where_its_unwinder_waits_f
     const Finding found = examine_under("libunwind.so.8:libjemalloc.so.2", profiling);
     EXPECT_EQ(found.verdict(), "at risk");
     EXPECT_TRUE(has(found.reasons(), "unwinds_with_wrong_libgcc"));
-    EXPECT_EQ(found.advice().front(), "turn_profiling_off");
+    EXPECT_EQ(found.advice().at(0), "immunise");
+    EXPECT_EQ(found.advice().at(1), "turn_profiling_off");
 }
 
 TEST(Doctor, finds_the_shim_protecting) {
@@ -127,14 +128,30 @@ TEST(Doctor, finds_a_shim_that_is_off_at_risk) {
     }
 }
 
-TEST(Doctor, finds_a_shim_behind_the_allocator_at_risk) {
-    const Finding found = examine_under("libtcmalloc.so.4:" + built("libunknot.so"));
-    EXPECT_EQ(found.verdict(), "at risk");
-    EXPECT_TRUE(has(found.reasons(), "shim_bypassed"));
-    EXPECT_EQ(found.advice().back(), "preload_shim_first");
+TEST(Doctor, finds_walks_that_protect_alone_and_says_what_they_cover) {
+    for (const std::string& preload :
+         {"libtcmalloc.so.4:" + built("libunknot.so"), "libtcmalloc.so.4:" + built("libunknot_walks.so"),
+          built("libunknot_walks.so") + ":libtcmalloc.so.4"}) {
+        const Finding found = examine_under(preload);
+        EXPECT_EQ(found.verdict(), "protected") << preload;
+        EXPECT_EQ(found.code, 0);
+        EXPECT_EQ(found.json["shim"]["mode"], "walks");
+        EXPECT_TRUE(has(found.reasons(), "shim_protects_by_walks"));
+        EXPECT_FALSE(has(found.reasons(), "shim_bypassed"));
+        EXPECT_TRUE(found.advice().empty());
+    }
 }
 
-TEST(Doctor, advises_neither_shim_nor_preload_where_malloc_is_linked_in) {
+TEST(Doctor, finds_a_shim_behind_the_allocator_that_is_off_at_risk) {
+    for (const Variables& how : {Variables{{"UNKNOT_MODE", "off"}}, Variables{{"UNKNOT_WALK", "native"}}}) {
+        const Finding found = examine_under("libtcmalloc.so.4:" + built("libunknot.so"), how);
+        EXPECT_EQ(found.verdict(), "at risk");
+        EXPECT_FALSE(has(found.reasons(), "shim_protects_by_walks"));
+        EXPECT_EQ(found.advice().back(), "preload_shim_first");
+    }
+}
+
+TEST(Doctor, advises_walks_alone_where_malloc_is_linked_in) {
     if (access(built("cli_linked_tcmalloc").c_str(), X_OK) != 0) GTEST_SKIP() << "libtcmalloc.a is not installed";
     const Victim victim("cli_linked_tcmalloc", {{"LD_PRELOAD", ""}});
     const Finding found = examine(victim.id());
@@ -143,6 +160,15 @@ TEST(Doctor, advises_neither_shim_nor_preload_where_malloc_is_linked_in) {
     EXPECT_TRUE(has(found.advice(), "link_tcmalloc_minimal"));
     EXPECT_FALSE(has(found.advice(), "use_shim"));
     EXPECT_FALSE(has(found.advice(), "use_tcmalloc_minimal"));
+    EXPECT_EQ(found.advice().back(), "use_walks_shim");
+    EXPECT_NE(found.json["advice"].back()["text"].get<std::string>().find("LD_PRELOAD=libunknot_walks.so"),
+              std::string::npos);
+    for (const char* library : {"libunknot.so", "libunknot_walks.so"}) {
+        const Victim cured("cli_linked_tcmalloc", {{"LD_PRELOAD", built(library)}});
+        const Finding helped = examine(cured.id());
+        EXPECT_EQ(helped.verdict(), "protected") << library;
+        EXPECT_TRUE(has(helped.reasons(), "shim_protects_by_walks"));
+    }
 }
 
 TEST(Doctor, knows_an_allocator_that_is_loaded_but_not_called) {
@@ -153,7 +179,7 @@ TEST(Doctor, knows_an_allocator_that_is_loaded_but_not_called) {
     ASSERT_EQ(unused.size(), 1u);
     EXPECT_EQ(unused[0].rfind("libtcmalloc.so.4.", 0), 0u) << unused[0];
     EXPECT_TRUE(has(found.reasons(), "allocator_unknown"));
-    EXPECT_FALSE(has(found.advice(), "use_shim"));
+    EXPECT_EQ(found.advice(), std::vector<std::string>{"use_walks_shim"});
 }
 
 TEST(Doctor, examines_a_static_program) {

@@ -71,8 +71,20 @@ TEST(Run, refuses_a_static_program) {
     expect_refused({"run", "--", built("cli_idle_static")}, "static program");
 }
 
-TEST(Run, refuses_an_executable_that_defines_malloc) {
-    expect_refused({"run", "--", built("cli_own_malloc")}, "defines malloc itself");
+TEST(Run, protects_an_executable_that_defines_malloc_by_its_walks_and_says_so) {
+    const process::Result dry = unknot({"run", "--dry-run", "--", built("cli_own_malloc")}, {{"LD_PRELOAD", ""}});
+    EXPECT_EQ(dry.code, 0) << dry.err;
+    EXPECT_EQ(dry.out, "LD_PRELOAD=" + shim() + "\n");
+    EXPECT_NE(dry.err.find("defines malloc itself"), std::string::npos) << dry.err;
+    EXPECT_NE(dry.err.find("protected by its walks alone"), std::string::npos) << dry.err;
+
+    const Victim victim(built("unknot"), {{"LD_PRELOAD", ""}}, {"run", "--", built("cli_own_malloc")});
+    EXPECT_EQ(only_of(json_of(unknot({"stat", "--json", victim.id()})))["mode"], "walks");
+}
+
+TEST(Run, refuses_for_a_malloc_of_the_programs_own_what_needs_another) {
+    expect_refused({"run", "--allocator", "tcmalloc", "--", built("cli_own_malloc")}, "defines malloc itself");
+    expect_refused({"run", "--mode", "observe", "--", built("cli_own_malloc")}, "nothing to observe");
 }
 
 TEST(Run, refuses_a_setuid_program) {

@@ -22,10 +22,20 @@ TEST(Json, of_the_doctor_is_what_its_schema_says) {
     const Victim stuck("cli_stuck_loading", {}, {"reads_pipe", built("libcli_holds_loader_locks.so")});
     const std::string profiler = built("walkers/build_of_winter/libasyncProfiler.so");
     const Victim risky("cli_idle", {{"LD_PRELOAD", profiler + ":libtcmalloc.so.4"}});
-    expect_valid({"doctor", "--json", safe.id(), fine.id(), dead.id(), stuck.id(), risky.id()});
+    const Victim walks("cli_own_malloc", {{"LD_PRELOAD", built("libunknot_walks.so")}});
+    expect_valid({"doctor", "--json", safe.id(), fine.id(), dead.id(), stuck.id(), risky.id(), walks.id()});
     expect_valid({"doctor", "--json", fine.id()});
     expect_valid({"doctor", "--json", "--", "true"});
     expect_valid({"doctor", "--json", "--all"});
+}
+
+TEST(Json, of_a_core_dump_is_what_its_schema_says) {
+    const Folder folder;
+    const Victim idle("cli_idle");
+    const auto dumped = process::run({{"gcore", "-o", folder / "dump", idle.id()}, {}},
+                                     {std::chrono::seconds(60), std::chrono::minutes(5)});
+    if (!dumped.succeeded()) GTEST_SKIP() << "gcore, of gdb, is not installed";
+    expect_valid({"doctor", "--json", "--core", folder / "dump." + idle.id()});
 }
 
 TEST(Json, of_statistics_and_of_a_dry_run_is_what_its_schema_says) {

@@ -4,6 +4,7 @@
 // enough.
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 
 #include "cli/judge/examine.h"
@@ -153,6 +154,26 @@ std::string shim_and(const std::string& library) {
     return built("libunknot.so") + " " + library;
 }
 
+// Malloc is another's, before the shim or part of the program, or left alone.
+void add_walks_alone(Corpus& corpus) {
+    const std::string tcmalloc = "libtcmalloc.so.4", walks = built("libunknot_walks.so");
+    for (const std::string& preload :
+         {tcmalloc + " " + built("libunknot.so"), tcmalloc + " " + walks, walks + " " + tcmalloc}) {
+        corpus.add({is_protected, "cli_idle", {}, with(preload)});
+        corpus.add({at_risk, "cli_idle", {}, with(preload, {{"UNKNOT_MODE", "off"}})});
+        corpus.add({at_risk, "cli_idle", {}, with(preload, {{"UNKNOT_WALK", "native"}})});
+        corpus.add({is_protected, "phdr_deadlock", {"malloc", "1000000"}, with(preload)});
+    }
+    for (const char* program : {"cli_own_malloc", "cli_linked_tcmalloc"}) {
+        if (!std::filesystem::exists(built(program))) continue;
+        corpus.add({at_risk, program});
+        for (const std::string& preload : {built("libunknot.so"), walks}) {
+            corpus.add({is_protected, program, {}, with(preload)});
+            corpus.add({at_risk, program, {}, with(preload, {{"UNKNOT_MODE", "off"}})});
+        }
+    }
+}
+
 void add_idle(Corpus& corpus) {
     for (const Allocator& allocator : allocators) {
         if (process::is_missing(allocator.library)) continue;
@@ -166,6 +187,7 @@ void add_idle(Corpus& corpus) {
             corpus.add({state, "cli_idle", {}, variables});
         }
     }
+    add_walks_alone(corpus);
     corpus.add({not_affected, "cli_idle_static"});
     corpus.add({not_affected, "cli_many_mappings"});
     corpus.add({not_affected, "cli_stuck_alone", {"idle_pool"}});

@@ -11,9 +11,6 @@
 namespace unknot::test {
 namespace {
 
-// Examined, never judged by the watcher: how long it stays quiet says nothing.
-constexpr process::Watch patient{std::chrono::minutes(10), std::chrono::minutes(10)};
-
 std::vector<std::string> with(std::string first, std::vector<std::string> rest) {
     rest.insert(rest.begin(), std::move(first));
     return rest;
@@ -48,10 +45,10 @@ std::vector<std::string> keys_of(const nlohmann::json& list) {
 }
 
 Victim::Victim(const std::string& program, const Variables& environment, std::vector<std::string> arguments,
-               Ready ready)
+               Ready ready, process::Watch watch)
     : child_(
           {with(program.find('/') == std::string::npos ? built(program) : program, std::move(arguments)), environment},
-          patient) {
+          watch) {
     if (ready == Ready::says_so && !until([&] { return !child_.out().empty(); }))
         throw std::runtime_error(program + " ended before it was ready");
 }
@@ -60,6 +57,11 @@ bool Victim::until(const std::function<bool()>& seen) {
     while (!seen())
         if (child_.look(std::chrono::milliseconds(20))) return false;
     return true;
+}
+
+process::Result Victim::end() {
+    for (;;)
+        if (const auto result = child_.look(std::chrono::milliseconds(20))) return *result;
 }
 
 Folder::Folder() {

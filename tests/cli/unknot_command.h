@@ -31,16 +31,24 @@ enum class Ready {
     never,    // at once: this one hangs before it can write
 };
 
+// For what is examined, never judged by the watcher: how long it stays quiet says nothing.
+inline constexpr process::Watch patient{std::chrono::minutes(10), std::chrono::minutes(10)};
+// For what hangs, is rescued, and has to go on: long enough for a rescue on a busy machine.
+inline constexpr process::Watch hung_for_a_while{std::chrono::seconds(90), std::chrono::minutes(10)};
+
 // Ended by its destructor.
 class Victim {
   public:
     explicit Victim(const std::string& program, const Variables& environment = {},
-                    std::vector<std::string> arguments = {}, Ready ready = Ready::says_so);
+                    std::vector<std::string> arguments = {}, Ready ready = Ready::says_so,
+                    process::Watch watch = patient);
     pid_t pid() const { return child_.pid(); }
     std::string id() const { return std::to_string(pid()); }
     // Looks at it until `seen` says yes; false: it ended first.
     bool until(const std::function<bool()>& seen);
     std::string out() const { return child_.out(); }
+    // Waits for its end; one that makes no progress is ended. For victims that were given a `watch` that tells.
+    process::Result end();
 
   private:
     process::Child child_;

@@ -106,8 +106,16 @@ TEST(Advice, is_never_what_would_not_work_there) {
 
     facts = full_tcmalloc(StackMethod::libunwind);
     facts.malloc_in_executable = true;
-    EXPECT_EQ(advice_for(facts),
-              (std::vector{Advice::use_generic_fp, Advice::use_libgcc, Advice::link_tcmalloc_minimal}));
+    EXPECT_EQ(advice_for(facts), (std::vector{Advice::use_generic_fp, Advice::use_libgcc, Advice::link_tcmalloc_minimal,
+                                              Advice::use_walks_shim}))
+        << "a malloc that is the program's own cannot be replaced, its walks can";
+    facts.is_static = true;
+    EXPECT_FALSE(judge(facts).advice.has(Advice::use_walks_shim)) << "no loader, no preload";
+
+    facts = RiskFacts{};  // a malloc of the program's own that nobody knows
+    facts.allocator.glibc_minor = 36;
+    facts.malloc_in_executable = true;
+    EXPECT_EQ(advice_for(facts), std::vector{Advice::use_walks_shim});
 
     facts = full_tcmalloc(StackMethod::libunwind, 0);  // another libc
     EXPECT_FALSE(judge(facts).advice.has(Advice::use_shim));
@@ -133,9 +141,32 @@ TEST(Shim, protects_by_owner_words_or_by_walks_that_do_not_wait) {
     EXPECT_EQ(judge(facts).verdict, Verdict::at_risk);
 }
 
+// Whose malloc it is, and whether its calls reach the shim, makes no difference there.
+TEST(Shim, protects_by_its_walks_alone_where_they_are_seen_and_do_not_wait) {
+    for (const Mode mode : {Mode::walks, Mode::pass_through}) {
+        for (const bool reached : {true, false}) {
+            RiskFacts facts = full_tcmalloc(StackMethod::libunwind);
+            facts.shim = protecting();
+            facts.shim.mode = mode;
+            facts.shim.reached = reached;
+            facts.shim.wrong_order = facts.malloc_in_executable = !reached;
+            EXPECT_EQ(judge(facts).verdict, Verdict::is_protected);
+            EXPECT_TRUE(judge(facts).reasons.has(Reason::shim_protects_by_walks));
+            EXPECT_FALSE(judge(facts).reasons.has(Reason::shim_bypassed));
+            EXPECT_TRUE(advice_for(facts).empty());
+            facts.shim.walk_mode = WalkMode::native;
+            EXPECT_EQ(judge(facts).verdict, Verdict::at_risk);
+            facts.shim = protecting();
+            facts.shim.mode = mode;
+            facts.shim.probe = Probe::wrapper;
+            EXPECT_EQ(judge(facts).verdict, Verdict::at_risk);
+        }
+    }
+}
+
 TEST(Shim, that_does_not_protect_is_named_with_the_remedy) {
     RiskFacts facts = full_tcmalloc(StackMethod::libunwind);
-    for (const Mode mode : {Mode::off, Mode::observe, Mode::pass_through}) {
+    for (const Mode mode : {Mode::off, Mode::observe}) {
         facts.shim = protecting();
         facts.shim.mode = mode;
         EXPECT_EQ(judge(facts).verdict, Verdict::at_risk);
@@ -154,6 +185,8 @@ TEST(Verdict, deadlocked_outranks_everything) {
     facts.cycle = Cycle::other_locks;
     EXPECT_EQ(judge(facts).verdict, Verdict::deadlocked);
     EXPECT_EQ(advice_for(facts).front(), Advice::end_the_process);
+    facts.can_be_rescued = true;
+    EXPECT_EQ(advice_for(facts).front(), Advice::rescue);
 }
 
 TEST(Witness, of_both_edges_outranks_what_is_known_of_the_allocator) {
@@ -257,7 +290,8 @@ TEST(Judgement, never_overflows_its_lists) {
         facts.cycle = cycle;
         facts.shim.present = bit(8);
         facts.shim.reached = bit(9);
-        facts.shim.mode = bit(10) ? Mode::protect : Mode::observe;
+        facts.shim.mode = bit(10) ? Mode::protect : bit(9) ? Mode::walks : Mode::observe;
+        facts.can_be_rescued = facts.can_be_immunised = true;
         facts.shim.probe = bit(11) ? Probe::wrapper : Probe::owner_words;
         facts.shim.wrong_order = bit(12);
         const Judgement judgement = judge(facts);

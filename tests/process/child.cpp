@@ -68,8 +68,11 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
     if (getppid() != parent) _exit(127);
     // A group of its own, so that what it starts can be ended with it, and Ctrl-C reaches the watcher alone.
     setpgid(0, 0);
-    const rlimit no_core{0, 0};
-    setrlimit(RLIMIT_CORE, &no_core);
+    // No dumps, unless a program asks for its own.
+    rlimit core{};
+    getrlimit(RLIMIT_CORE, &core);
+    core.rlim_cur = 0;
+    setrlimit(RLIMIT_CORE, &core);
     const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0) _exit(127);
     execvpe(argv[0], argv, environment);
