@@ -190,12 +190,12 @@ bool try_while_outdated(ThreadState& thread, InnerCode caller, Callback callback
 // An unwinder's or the allocator's walk. Never waits while the snapshot is exact, whether the allocator is on the stack
 // or not: the answer is the same, and an unwinder may hold a lock of its own that another thread waits for inside the
 // allocator (libunwind's register-state cache, up to 1.8.3).
-int walk_without_waiting(ThreadState& thread, InnerCode caller, Callback callback, void* data) {
+int walk_without_waiting(ThreadState& thread, InnerCode caller, const void* place, Callback callback, void* data) {
     int result = 0;
     StackFindings found{};
     if (is_walk_wrapped()) {
         // A wrapper may know of more objects than the loader does. Who is not inside the allocator gets what it says.
-        found = look_at_own_stack(__builtin_frame_address(0));
+        found = look_at_own_stack(__builtin_frame_address(0), place);
         if (!found.inside_allocator || found.throwing) return pass_on(thread, caller, callback, data);
     }
     if (owns_write_lock(thread)) return walk_as_owner(thread, caller, callback, data);
@@ -204,13 +204,13 @@ int walk_without_waiting(ThreadState& thread, InnerCode caller, Callback callbac
         if (owner_now(loader_locks.write_owner) == nobody) ++of_nobody;
     }
     note_contention();
-    found = look_at_own_stack(__builtin_frame_address(0), brief_scan_limit);
+    found = look_at_own_stack(__builtin_frame_address(0), place, brief_scan_limit);
     // A sample of this thread on its way in or out of the lock, or in its own dlopen or dlclose, where nobody else
     // edits the list, must not take longer than until the next: that would meet the same instruction again.
     const bool is_own = owner_now(loader_locks.load_owner) == thread.id;
     const bool of_nobody = owner_now(loader_locks.write_owner) == nobody;
     if (!snapshot_is_current() && !(found.interrupted ? is_own || of_nobody : is_own && !found.throwing)) {
-        found = look_at_own_stack(__builtin_frame_address(0));
+        found = look_at_own_stack(__builtin_frame_address(0), place);
         if (try_while_outdated(thread, caller, callback, data, found, result)) return result;
     }
     if (found.inside_allocator) {
@@ -243,7 +243,7 @@ int walk_by_others(ThreadState& thread, const void* place, Callback callback, vo
     if (!keeps_snapshot() || is_walk_wrapped() || owns_write_lock(thread)) {
         result = pass_on(thread, InnerCode::none, callback, data);
     } else if (!try_to_walk_for_real(thread, InnerCode::none, callback, data, result)) {
-        if (looks_like_unwinding(data)) return walk_without_waiting(thread, InnerCode::unwinder, callback, data);
+        if (looks_like_unwinding(data)) return walk_without_waiting(thread, InnerCode::unwinder, place, callback, data);
         result = pass_on(thread, InnerCode::none, callback, data);
     }
     if (thread.slow_calls == calls && !is_unwinders_place(thread, place, data)) learn_plain_walk(thread, place);
@@ -282,11 +282,11 @@ UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data) {
     const void* return_address = UNKNOT_CALLER;
     const InnerCode caller = code_of(thread, return_address);
     if (mode() == Mode::observe && may_be_inside_allocator(caller) &&
-        look_at_own_stack(__builtin_frame_address(0)).inside_allocator) {
+        look_at_own_stack(__builtin_frame_address(0), return_address).inside_allocator) {
         witness(unknot_stats.inside_allocator, return_address);
     }
     if (keeps_snapshot() && may_be_inside_allocator(caller)) {
-        return walk_without_waiting(thread, caller, callback, data);
+        return walk_without_waiting(thread, caller, return_address, callback, data);
     }
     if (caller == InnerCode::none) return walk_by_others(thread, return_address, callback, data);
     return pass_on(thread, caller, callback, data);

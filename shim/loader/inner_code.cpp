@@ -94,6 +94,23 @@ InnerCode inner_code_at(const void* address) {
     return narrowest;
 }
 
+bool in_one_unwinder(const void* one, const void* other) {
+    const std::size_t n = used.load(std::memory_order_acquire);  // as above
+    for (std::size_t i = 0; i < n; ++i) {
+        const Range& range = ranges[i];
+        // Acquire, all: (1). A range that changes under our hands answers no.
+        const std::size_t bytes = range.bytes.load(std::memory_order_acquire);
+        const std::uintptr_t start = range.start.load(std::memory_order_acquire);
+        if (range.what.load(std::memory_order_acquire) != InnerCode::unwinder) continue;
+        if (range.bytes.load(std::memory_order_acquire) != bytes) continue;
+        if (reinterpret_cast<std::uintptr_t>(one) - start < bytes &&
+            reinterpret_cast<std::uintptr_t>(other) - start < bytes) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // Acquire pairs with the release in end_noting: who sees the new generation sees the new ranges.
 std::uint32_t inner_code_generation() {
     return generation.load(std::memory_order_acquire);

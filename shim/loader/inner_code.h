@@ -31,6 +31,9 @@ inline bool is_inner_code(const void* address) {
     return inner_code_at(address) != InnerCode::none;
 }
 
+// Do both stand in the code of one unwinder?
+bool in_one_unwinder(const void* one, const void* other);
+
 // By the name of its file: an unwinder, libc or ld.so?
 InnerCode inner_code_named(const char* path);
 

@@ -131,7 +131,7 @@ bool is_return_address(Address address) {
 
 }  // namespace
 
-StackFindings look_at_own_stack(const void* frame, std::size_t limit) {
+StackFindings look_at_own_stack(const void* frame, const void* unwinder, std::size_t limit) {
     StackFindings found{};
     SignalStack signal_stack;
     const bool sure = each_word(frame, limit, [&](Address at, Address value, Address& end) {
@@ -139,7 +139,9 @@ StackFindings look_at_own_stack(const void* frame, std::size_t limit) {
         const InnerCode code = inner_code_at(address);
         found.interrupted = found.interrupted || returns_from_signal(address, code);
         // What a handler has interrupted may be a throw; this walk is not that throw's.
-        if (code == InnerCode::throwing && !found.interrupted) found.throwing = true;
+        if (code == InnerCode::throwing && !found.interrupted && in_one_unwinder(unwinder, address)) {
+            found.throwing = true;
+        }
         if (code == InnerCode::allocator) found.inside_allocator = true;
         if (signal_stack.shows_in(at, value)) {
             // The interrupted stack is not further up, and what it was doing is unknown: a doubt.

@@ -29,7 +29,9 @@ struct StackFindings {
 };
 
 // Scans upwards from `frame`, to where the stack is known to end or cannot be read any further.
-StackFindings look_at_own_stack(const void* frame, std::size_t limit = scan_limit);
+// `unwinder` is the return address of the walk's caller: a throw of another unwinder's, or what one has left behind on
+// the stack, is not this walk's.
+StackFindings look_at_own_stack(const void* frame, const void* unwinder, std::size_t limit = scan_limit);
 
 // Is this what an unwinder hands to its callback? Both known ones begin it with the address whose object they look for
 // (libunwind, src/dwarf/Gfind_proc_info-lsb.c, struct dwarf_callback_data; libgcc, unwind-dw2-fde-dip.c, struct

@@ -22,6 +22,15 @@ namespace {
 thread_local volatile sig_atomic_t may_allocate_in_handler = 0;
 std::atomic<std::uint64_t> handled = 0;
 int (*unwind)(void**, int) = nullptr;  // nullptr: takes no samples
+// A thread's first trace allocates (libunwind's thread-local cache, through ld.so): inside malloc it would come back
+// into the allocator, bare too. So each thread takes it in peace.
+thread_local volatile sig_atomic_t may_unwind_in_handler = 0;
+
+void take_first_trace() {
+    void* frames[4];
+    unwind(frames, 4);
+    may_unwind_in_handler = 1;
+}
 
 void handle(int) {
     const int before = errno;
@@ -33,7 +42,7 @@ void handle(int) {
         if (block == nullptr || block[199] != 0x77) fail("realloc in a signal handler lost its contents");
         std::free(block);
     }
-    if (unwind != nullptr) {
+    if (may_unwind_in_handler != 0) {
         void* frames[32];
         unwind(frames, 32);
     }
@@ -49,8 +58,7 @@ void start_signals(bool samples) {
         if (void* library = dlopen("libunwind.so.8", RTLD_NOW))
             unwind = reinterpret_cast<int (*)(void**, int)>(dlsym(library, "unw_backtrace"));
         if (unwind == nullptr) unwind = backtrace;
-        void* frames[4];
-        unwind(frames, 4);  // it may allocate and load the first time
+        take_first_trace();
     }
     struct sigaction action {};
     action.sa_handler = handle;
@@ -62,6 +70,7 @@ void start_signals(bool samples) {
 
 Sampled::Sampled() {
     if (unwind == nullptr) return;
+    take_first_trace();
     sigevent event{};
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = SIGALRM;
