@@ -64,7 +64,9 @@ void find_shim(const Process* process, const Objects& objects, const Environment
     found.shim.mode = mode;
     found.shim.walk_mode = WalkMode::nonblocking;
     if (const auto walk = environment("UNKNOT_WALK")) parse(walk->c_str(), found.shim.walk_mode);
-    if (!found.shim.reached && (mode == Mode::automatic || mode == Mode::protect)) found.shim.mode = Mode::walks;
+    const bool protects = mode == Mode::automatic || mode == Mode::protect;
+    if (!found.shim.reached && protects && objects.first_exporting("dl_iterate_phdr") == shim)
+        found.shim.mode = Mode::walks;
     if (found.shim.mode == Mode::walks) found.shim.probe = Probe::owner_words;
     found.notes.push_back("the mode of the shim is what the environment asks for, not what the process reports");
 }
@@ -248,7 +250,10 @@ Examination examine_command(const std::vector<std::string>& command) {
     const Objects objects = objects_for(program);
     gather(nullptr, objects, found);
     // The loader takes neither its malloc nor its walks there.
-    if (program.privileged && found.shim.present) found.shim.reached = false, found.shim.walk_mode = WalkMode::native;
+    if (program.privileged && found.shim.present) {
+        found.shim.reached = false;
+        if (found.shim.mode == Mode::walks) found.shim.mode = Mode::protect;  // as it is asked for
+    }
     judge_it(nullptr, objects, found);
     return found;
 }

@@ -169,8 +169,11 @@ std::string sentence(Reason reason, const Examination& found) {
                 "walk; what stays open: loader calls other than walks inside malloc",
                 cli::name_of(found.shim.mode));
         case Reason::shim_passive:
-            return fmt::format("the shim is loaded, but in mode {}: it does not protect",
-                               cli::name_of(found.shim.mode));
+            return fmt::format("the shim is loaded, but in mode {}{}: it does not protect",
+                               cli::name_of(found.shim.mode),
+                               follows_rule_2(found.shim.mode) && found.shim.walk_mode == WalkMode::native
+                                   ? " with walks that wait (UNKNOT_WALK=native)"
+                                   : "");
         case Reason::shim_bypassed:
             return "the shim is loaded, but calls of malloc do not reach it";
         case Reason::shim_sees_walks_only:

@@ -182,6 +182,26 @@ TEST(Doctor, knows_an_allocator_that_is_loaded_but_not_called) {
     EXPECT_EQ(found.advice(), std::vector<std::string>{"use_walks_shim"});
 }
 
+TEST(Doctor, knows_of_a_command_what_walks_alone_will_be) {
+    const std::vector<std::string> arguments{"doctor", "--json", "--", built("cli_own_malloc")};
+    const auto told = [&](const Variables& variables) { return only_of(json_of(unknot(arguments, variables))); };
+    EXPECT_EQ(told({{"LD_PRELOAD", ""}})["verdict"], "at risk");
+    for (const char* library : {"libunknot.so", "libunknot_walks.so"}) {
+        const auto found = told({{"LD_PRELOAD", built(library)}});
+        EXPECT_EQ(found["verdict"], "protected") << library;
+        EXPECT_EQ(found["shim"]["mode"], "walks") << library;
+        for (const auto& [name, value] : {std::pair("UNKNOT_MODE", "off"), std::pair("UNKNOT_WALK", "native")})
+            EXPECT_EQ(told({{"LD_PRELOAD", built(library)}, {name, value}})["verdict"], "at risk") << library << name;
+    }
+    const Folder folder;
+    std::filesystem::copy_file(built("cli_own_malloc"), folder / "setuid");
+    std::filesystem::permissions(folder / "setuid", std::filesystem::perms::set_uid,
+                                 std::filesystem::perm_options::add);
+    const auto privileged = only_of(
+        json_of(unknot({"doctor", "--json", "--", folder / "setuid"}, {{"LD_PRELOAD", built("libunknot_walks.so")}})));
+    EXPECT_EQ(privileged["verdict"], "at risk") << "the loader ignores LD_PRELOAD there";
+}
+
 TEST(Doctor, examines_a_static_program) {
     const Victim victim("cli_idle_static");
     const Finding found = examine(victim.id());

@@ -164,6 +164,15 @@ TEST(Usage, knows_help_and_version_as_commands) {
     EXPECT_EQ(unknot({"version"}).code, 0);
 }
 
+TEST(Usage, knows_both_spellings_of_immunise) {
+    EXPECT_EQ(unknot({"immunize", "--help"}).out, unknot({"immunise", "--help"}).out);
+    expect_usage({"imunise", "1"}, "did you mean immunise?");
+    expect_usage({"immunise", "1", "--", "true"}, "no command");
+    expect_usage({"rescue"}, "PID");
+    expect_usage({"doctor", "--exe", "/bin/true", "1"}, "need --core");
+    expect_usage({"doctor", "--core", "/x", "1"}, "one of them only");
+}
+
 // Whatever is not written was not said: a full disk, a stream that is closed.
 TEST(Output, that_could_not_be_written_is_an_error) {
     const Victim victim("cli_idle");
