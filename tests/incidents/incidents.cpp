@@ -31,7 +31,9 @@ void expect_runs(const process::Command& command, const Allocator& allocator, co
         const ShimmedRun shimmed = run_with_shim(command, allocator, mode);
         ASSERT_TRUE(shimmed.result.succeeded()) << shimmed.story();
         ASSERT_TRUE(shimmed.report) << "no report; " << shimmed.story();
-        EXPECT_EQ(shimmed.report->word("mode"), "protect");
+        // `auto` protects from the start where the allocator unwinds, else once a walk was seen inside it.
+        const bool seen_inside = shimmed.report->number("walks_in_allocator") > 0;
+        EXPECT_TRUE(shimmed.report->word("mode") == "protect" || (mode.empty() && !seen_inside)) << shimmed.story();
         EXPECT_EQ(shimmed.report->word("probe"), "owner_words");
         EXPECT_EQ(shimmed.report->number("forwarded"), 0u);
         EXPECT_EQ(shimmed.report->number("deferred"), shimmed.report->number("drained"));

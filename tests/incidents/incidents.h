@@ -27,7 +27,7 @@ process::Command program(const std::string& path);
 process::Command reproducer(const char* shape);  // of examples/phdr_deadlock
 
 void expect_bare_hang(const process::Command& command, const Allocator& allocator);
-// `mode`: empty where the shim protects by itself.
+// `mode`: empty for auto.
 void expect_runs(const process::Command& command, const Allocator& allocator, const Counters& why,
                  const std::string& mode);
 // Both.

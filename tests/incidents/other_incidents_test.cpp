@@ -56,36 +56,35 @@ TEST(Incident, leaktracer_14) {
 
 // gperftools/gperftools/issues/775, /1583: Debian's libprofiler beside an allocator that does not unwind.
 // T1: write lock -> callback's malloc -> pageheap_lock; T2: malloc -> pageheap_lock -> SIGPROF -> libunwind -> write
-// lock. The allocator alone would not need the shim, which has to be told to protect.
+// lock. The allocator alone would not need the shim: the first such walk is served, and switches it to protect.
 TEST(Incident, gperftools_775) {
     const process::LogFolder folder;
     process::Command command = program("incidents/profiled_by_signal");
     command.environment.emplace_back("CPUPROFILE", folder.setting());
     command.environment.emplace_back("CPUPROFILE_FREQUENCY", "4000");
-    expect_cured(command, preloading("libtcmalloc_minimal.so.4 libprofiler.so.0"), {"diverted", "walks_from_snapshot"},
-                 "protect");
+    expect_cured(command, preloading("libtcmalloc_minimal.so.4 libprofiler.so.0"), {"walks_from_snapshot"});
 }
 
 // DataDog/dd-trace-dotnet/pull/5660: a sampled thread owns the malloc lock while its handler unwinds.
 // T1: malloc -> arena lock -> signal -> libunwind -> write lock; T2: dlclose, write lock -> free -> arena lock.
-// One arena, as every allocator with one lock has it; libc's does not unwind, so the shim has to be told to protect.
+// One arena, as every allocator with one lock has it.
 TEST(Incident, dd_trace_dotnet_5660) {
     process::Command command = program("incidents/sampled_beside_dlclose");
     command.environment.emplace_back("MALLOC_ARENA_MAX", "1");
-    expect_cured(command, preloading(""), {"diverted"}, "protect");
+    expect_cured(command, preloading(""), {"walks_from_snapshot"});
 }
 
 // gperftools/gperftools/issues/1188, igprof/igprof/pull/79, /122, HPCToolkit/hpctoolkit/issues/109: a thread alone.
 // Walk -> write lock, taken and not yet signed -> signal -> libunwind -> write lock, which does not know its owner.
-// No allocator takes part, so the shim has to be told to protect.
+// No allocator takes part.
 TEST(Incident, gperftools_1188) {
-    expect_cured(program("incidents/sampled_in_walk"), preloading(""), {"walks_from_snapshot"}, "protect");
+    expect_cured(program("incidents/sampled_in_walk"), preloading(""), {"walks_from_snapshot"});
 }
 
 // JuliaLang/julia/issues/57017: a profiler suspends a thread and takes its stack trace from outside.
 // T1: write lock -> suspended until P is done; P: libunwind -> write lock.
 TEST(Incident, julia_57017) {
-    expect_cured(program("incidents/suspends_walking_thread"), preloading(""), {"walks_from_snapshot"}, "protect");
+    expect_cured(program("incidents/suspends_walking_thread"), preloading(""), {"walks_from_snapshot"});
 }
 
 // 5: thread-local storage that allocates
