@@ -20,6 +20,6 @@ bool realloc_zero_frees();
 bool answers_block_sizes();
 
 // The alignment that aligned_alloc gives a block for which `alignment` was asked; no_alignment: it refuses.
-std::size_t accepted_by_aligned_alloc(std::size_t alignment);
+std::size_t accepted_by_aligned_alloc(std::size_t alignment, std::size_t size);
 
 }  // namespace unknot

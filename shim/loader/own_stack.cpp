@@ -139,7 +139,8 @@ StackFindings look_at_own_stack(const void* frame, const void* unwinder, std::si
         const InnerCode code = inner_code_at(address);
         found.interrupted = found.interrupted || returns_from_signal(address, code);
         // What a handler has interrupted may be a throw; this walk is not that throw's.
-        if (code == InnerCode::throwing && !found.interrupted && in_one_unwinder(unwinder, address)) {
+        if (code == InnerCode::throwing && !found.interrupted && in_one_unwinder(unwinder, address) &&
+            is_return_address(reinterpret_cast<Address>(address))) {
             found.throwing = true;
         }
         if (code == InnerCode::allocator) found.inside_allocator = true;

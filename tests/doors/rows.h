@@ -39,7 +39,7 @@ constexpr bool has(std::string_view text, std::string_view part) {
 }
 
 // Rows are called with alignments that every allocator takes.
-constexpr std::size_t accepted_by_aligned_alloc(std::size_t alignment) {
+constexpr std::size_t accepted_by_aligned_alloc(std::size_t alignment, std::size_t) {
     return alignment;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocks go both ways between the program and a plug-in that is loaded with RTLD_DEEPBIND, in walks too.
+// Blocks go both ways between the program and a plug-in that is loaded with RTLD_DEEPBIND. Not in walks: what is
+// allocated there must not be freed past the shim (README.md, "What it does not do").
 #include "tests/differential/stage.h"
 
 int main() {
@@ -15,15 +16,7 @@ int main() {
         std::free(copy("a text"));
         take(static_cast<char*>(stage::seen(std::malloc(50))));
         take(strdup("another text"));
-        stage::inside_walk(use);
-        stage::inside_walk([=] {
-            std::free(make(100));
-            take(static_cast<char*>(stage::seen(std::malloc(50))));
-            take(strdup("yet another text"));
-        });
-        char* made = nullptr;
-        stage::inside_walk([&made] { made = static_cast<char*>(stage::seen(std::malloc(70))); });
-        take(made);
+        stage::inside_walk([=] { std::free(make(100)); });
         dlclose(plugin);
     }
     std::puts("used");
