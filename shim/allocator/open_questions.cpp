@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/allocator/open_questions.h"
 
+#include <errno.h>
+
 #include "shim/allocator/real_allocator.h"
 #include "shim/system/sizes.h"
 
@@ -15,6 +17,8 @@ constinit bool frees_for_zero = true;
 constinit bool aligns_to_zero = false;
 constinit bool aligns_any_to_zero = false;
 constinit bool answers_sizes = false;
+// What aligned_alloc leaves in errno when it refuses an alignment; 0: nothing.
+constinit int refusal = EINVAL;
 
 // glibc frees, and so does memcheck in its place, which reports the question from 3.21 on (mlichvar/chrony commit
 // 109970f; seen with 3.24). An allocator that nobody knows may stop the process over it (Electric Fence does).
@@ -32,7 +36,11 @@ bool frees_when_asked() {
 }
 
 bool aligns_to_zero_when_asked(std::size_t size) {
+    const int before = errno;
+    errno = 0;
     void* block = real_allocator.aligned_alloc(0, size);
+    if (block == nullptr) refusal = errno;
+    errno = before;
     if (block == nullptr) return false;
     real_allocator.free(block);
     return true;
@@ -51,6 +59,10 @@ void ask_open_questions(const AllocatorEvidence& allocator) {
     aligns_any_to_zero = aligns_to_zero_when_asked(24);
 }
 
+int refusal_of_alignment() {
+    return refusal;
+}
+
 bool answers_block_sizes() {
     return answers_sizes;
 }
@@ -66,7 +78,7 @@ std::size_t accepted_by_aligned_alloc(std::size_t alignment, std::size_t size) {
         reinterpret_cast<const void*>(real_allocator.memalign)) {
         return next_power_of_two(alignment);
     }
-    const bool takes_zero = std::has_single_bit(size) ? aligns_to_zero : aligns_any_to_zero;
+    const bool takes_zero = (size & (size - 1)) == 0 ? aligns_to_zero : aligns_any_to_zero;
     return alignment == 0 && takes_zero ? 1 : no_alignment;
 }
 
