@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/allocator/open_questions.h"
 
-#include <errno.h>
-
 #include "shim/allocator/real_allocator.h"
 #include "shim/system/sizes.h"
 
@@ -17,8 +15,6 @@ constinit bool frees_for_zero = true;
 constinit bool aligns_to_zero = false;
 constinit bool aligns_any_to_zero = false;
 constinit bool answers_sizes = false;
-// What aligned_alloc leaves in errno when it refuses an alignment; 0: nothing.
-constinit int refusal = EINVAL;
 
 // glibc frees, and so does memcheck in its place, which reports the question from 3.21 on (mlichvar/chrony commit
 // 109970f; seen with 3.24). An allocator that nobody knows may stop the process over it (Electric Fence does).
@@ -36,11 +32,7 @@ bool frees_when_asked() {
 }
 
 bool aligns_to_zero_when_asked(std::size_t size) {
-    const int before = errno;
-    errno = 0;
     void* block = real_allocator.aligned_alloc(0, size);
-    if (block == nullptr) refusal = errno;
-    errno = before;
     if (block == nullptr) return false;
     real_allocator.free(block);
     return true;
@@ -57,10 +49,6 @@ void ask_open_questions(const AllocatorEvidence& allocator) {
     if (allocator.is_debug_build) return;
     aligns_to_zero = aligns_to_zero_when_asked(8);
     aligns_any_to_zero = aligns_to_zero_when_asked(24);
-}
-
-int refusal_of_alignment() {
-    return refusal;
 }
 
 bool answers_block_sizes() {

@@ -21,7 +21,5 @@ bool answers_block_sizes();
 
 // The alignment that aligned_alloc gives a block for which `alignment` was asked; no_alignment: it refuses.
 std::size_t accepted_by_aligned_alloc(std::size_t alignment, std::size_t size);
-// The errno of such a refusal; 0: it stays as it was.
-int refusal_of_alignment();
 
 }  // namespace unknot

@@ -58,7 +58,7 @@ Served fail(ThreadState& thread, const Request& request, const void* caller) {
 // No block can have what was asked for as alignment.
 Served refuse(const Request& request, const void* caller) {
     if (request.failure == Failure::cxx) throw_bad_alloc(request.size, caller);
-    if (const int error = refusal_of_alignment(); request.failure == Failure::c && error != 0) errno = error;
+    if (request.failure == Failure::c) errno = EINVAL;
     return {true, nullptr};
 }
 

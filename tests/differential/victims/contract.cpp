@@ -18,8 +18,9 @@ std::size_t number(std::size_t value) {
 
 void tell(const char* what, void* block, int code, std::size_t alignment = 8) {
     const bool fits = reinterpret_cast<std::uintptr_t>(block) % (alignment == 0 ? 1 : alignment) == 0;
-    // That there is no memory is said with ENOMEM, or by some allocators with NULL alone.
-    const bool no_memory = block == nullptr && (code == ENOMEM || code == 0);
+    // That there is no memory is said with ENOMEM, or by some allocators with NULL alone; that there is no such
+    // alignment with EINVAL, or (mimalloc) with NULL alone.
+    const bool no_memory = block == nullptr && (code == ENOMEM || code == EINVAL || code == 0);
     std::printf("%-36s %s errno %d%s\n", what, block != nullptr ? "block" : "NULL", no_memory ? 0 : code,
                 fits ? "" : " misaligned");
     std::free(block);
