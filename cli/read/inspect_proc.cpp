@@ -262,6 +262,8 @@ std::optional<ThreadState> Process::thread(pid_t tid) const {
     int error = 0;
     const std::string syscall = slurp(task + "/syscall", &error);
     thread.syscall_readable = error == 0 && !syscall.empty();
+    // A thread that has ended since its first file was read is none, not one that the kernel keeps silent about.
+    if (error == ESRCH || (error == ENOENT && access(task.c_str(), F_OK) != 0)) return std::nullopt;
     if (error == EACCES || error == EPERM) denied_ = missing_permission();
     const auto words = split(syscall, ' ');
     // "running", or "-1 SP PC" when stopped outside a system call.

@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include "cli/judge/examine.h"
 #include "cli/read/trouble.h"
@@ -103,6 +105,21 @@ TEST(Process, that_comes_back_under_the_same_id_is_another_one) {
     EXPECT_TRUE(process.threads().empty());
     kill(wanted, SIGKILL);
     waitpid(wanted, nullptr, 0);
+}
+
+TEST(Process, whose_threads_come_and_go_is_readable_all_the_while) {
+    std::atomic<bool> over = false;
+    std::thread comes_and_goes([&over] {
+        while (!over) std::thread([] {}).join();
+    });
+    const cli::Process self(getpid());
+    int unreadable = 0;
+    for (int look = 0; look < 20'000; ++look) {
+        for (const cli::ThreadState& thread : self.threads()) unreadable += thread.syscall_readable ? 0 : 1;
+    }
+    over = true;
+    comes_and_goes.join();
+    EXPECT_EQ(unreadable, 0);
 }
 
 TEST(Doctor, survives_processes_that_end_while_it_reads_them) {

@@ -36,12 +36,18 @@ int main(int, char** argv) {
     sigaction(SIGPROF, &action, nullptr);
     const char* what = argv[1];
     std::atomic<bool> over = false;
+    std::atomic<int> ready = 0;
     std::thread workers[threads];
     for (std::thread& worker : workers) {
-        worker = std::thread([what, &over] {
+        worker = std::thread([what, &over, &ready] {
+            // Its thread-local words are allocated at the first call: not in a handler that has interrupted malloc.
+            void* mine[4];
+            unwind(mine, 4);
+            ++ready;
             while (!over) stage::work(what);
         });
     }
+    while (ready < threads) std::this_thread::yield();
     const long enough = std::atol(argv[2]);
     long last = 0;
     for (long sent = 0, in_vain = 0; samples < enough; ++sent) {
