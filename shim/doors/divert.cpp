@@ -37,6 +37,12 @@ void* from_arena(ThreadState& thread, const Request& request) {
     return block;
 }
 
+// Nobody's statistics: the program has not asked for it.
+Served for_the_calibration(ThreadState& thread, const Request& request) {
+    always_go_slow(thread);
+    return {true, arena.allocate(thread.cursor, request.size, request.alignment, request.fill)};
+}
+
 // There is no memory for this call: its contract's way to say so.
 Served fail(ThreadState& thread, const Request& request, const void* caller) {
     void* block = nullptr;
@@ -135,6 +141,7 @@ Served divert_allocation(Request request, const void* caller) {
         if (void* block = from_arena(thread, request)) return {true, block};
     }
     const bool owns = owns_loader_lock(thread);
+    if (is_calibrating(thread)) return for_the_calibration(thread, request);
     switch (route(AllocationFacts{.owns_loader_lock = owns,
                                   .nothing_to_forward_to = !knows_real_allocator(),
                                   .over_budget = owns && is_over_budget(thread, request.size),

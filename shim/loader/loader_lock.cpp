@@ -23,6 +23,7 @@ struct Calibration {
     pthread_mutex_t* write_lock = nullptr;
     const pthread_mutex_t* load_lock = nullptr;
     bool confirmed = false;
+    bool calls_dlopen = false;
 };
 constinit Calibration calibration;
 
@@ -74,11 +75,13 @@ const char* find_and_confirm(WalkFunction walk, Wanted wanted) {
     if (!is_not_ours(*calibration.load_lock)) return "the word beside the write lock is no recursive mutex";
     // ld.so allocates the message of a failed dlopen while it owns the load lock; confirm_load_lock sees that.
     always_go_slow(thread_state);
+    calibration.calls_dlopen = true;
     if (void* unexpected = past_wrappers("dlopen", dlopen)("/nonexistent/unknot-calibration", RTLD_LAZY | RTLD_LOCAL))
         dlclose(unexpected);
     // A look-up that succeeds takes the error back (dlfcn/dlerror.c, all versions); dlerror would have it formatted
     // first, through code and tables of libc's that the program may never need.
     look_up_rtld_global();
+    calibration.calls_dlopen = false;
     if (!calibration.confirmed) return "dlopen did not own the expected lock";
     if (!is_not_ours(*calibration.load_lock)) return "the load lock stays owned after dlopen";
     return nullptr;
@@ -97,6 +100,10 @@ const char* calibrate(WalkFunction walk, Wanted wanted) {
     loader_locks.probe = failure == nullptr ? Probe::owner_words : Probe::wrapper;
     calibration.load_lock = nullptr;
     return failure;
+}
+
+bool is_calibrating(const ThreadState& thread) {
+    return calibration.calls_dlopen && thread.id == calibration.id;
 }
 
 bool confirm_load_lock(const ThreadState& thread) {

@@ -44,6 +44,10 @@ const char* calibrate(WalkFunction walk, Wanted wanted);
 // own it?
 bool confirm_load_lock(const ThreadState& thread);
 
+// Is this thread inside the calls that the calibration makes? What ld.so allocates for them may not be the first thing
+// that the allocator is asked for: glibc's mcheck and malloc_set_state count on coming before that.
+bool is_calibrating(const ThreadState& thread);
+
 // Slow-path question, exact for the calling thread. Heals `thread.walks` where a walk ended without coming back to us
 // (its callback threw, or jumped): the mark says "inside a walk", the owner word says no.
 bool owns_loader_lock(ThreadState& thread);

@@ -110,8 +110,13 @@ std::vector<Victim> start_rows() {
         debugged("overflow_behind_malloc_debug", "overflows", true, -6),
         debugged("trace_before_malloc_debug", "traces", false),
         debugged("trace_behind_malloc_debug", "traces", true),
-        // Before it, mcheck comes too late: the calibration's dlopen has allocated (README.md, "What it does not do").
+        // What must come before the first malloc of all finds no call of the shim's there.
+        debugged("probe_before_malloc_debug", "probes", false),
         debugged("probe_behind_malloc_debug", "probes", true),
+        debugged("hooks_before_malloc_debug", "hooks", false),
+        debugged("hooks_behind_malloc_debug", "hooks", true),
+        debugged("heap_image_before_malloc_debug", "heap_image", false),
+        debugged("heap_image_behind_malloc_debug", "heap_image", true),
 
         glibc_alone({.name = "deep_plugins", .argv = {"deep_plugins"}, .likely = true},
                     "a deeply bound plug-in frees with libc what it has from them, without the shim"),
