@@ -198,6 +198,15 @@ bool divert_deallocation(const Deallocation& call, const void* caller) {
     }
 }
 
+namespace {
+
+// The block that has been resized elsewhere.
+void give_up(void* block, const void* caller) {
+    if (!divert_deallocation({.pointer = block, .row = DeallocationRow::free}, caller)) real_allocator.free(block);
+}
+
+}  // namespace
+
 Served divert_reallocation(Reallocation what, const void* caller) {
     const Request& request = what.request;
     if (what.pointer == nullptr) return divert_allocation(request, caller);
@@ -215,7 +224,7 @@ Served divert_reallocation(Reallocation what, const void* caller) {
     if (!ours && way != Route::arena) return {false, nullptr};
 
     if (request.size == 0 && realloc_zero_frees()) {
-        divert_deallocation({.pointer = what.pointer, .row = DeallocationRow::free}, caller);
+        give_up(what.pointer, caller);
         return {true, nullptr};
     }
     if (request.alignment == no_alignment) return refuse(request, caller);
@@ -245,7 +254,7 @@ Served divert_reallocation(Reallocation what, const void* caller) {
     if (to == nullptr) return {true, nullptr};
     const std::size_t to_bytes = arena.contains(to) ? arena.usable_size(to) : request.size;
     move(to, to_bytes, what.pointer, old_bytes, request);
-    divert_deallocation({.pointer = what.pointer, .row = DeallocationRow::free}, caller);
+    give_up(what.pointer, caller);
     return {true, to};
 }
 

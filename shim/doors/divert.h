@@ -42,7 +42,7 @@ struct Served {
 Served divert_allocation(Request request, const void* caller);
 Served divert_reallocation(Reallocation what, const void* caller);
 // True: done (given back to the arena, or deferred).
-bool divert_deallocation(const Deallocation& call, const void* caller);
+[[nodiscard]] bool divert_deallocation(const Deallocation& call, const void* caller);
 
 // Is the next call of this thread one that may not enter the allocator? If not, catches up like every other slow call.
 bool must_divert(const void* caller);

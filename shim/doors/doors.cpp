@@ -23,6 +23,7 @@ extern "C" constinit const Doors unknot_doors_1{
     .reallocate = divert_reallocation,
     .deallocate = divert_deallocation,
     .must_divert = must_divert,
+    .walks_never_wait = walks_never_wait,
     .usable_size = usable_size,
     .resize_in_place = resize_in_place,
     .missing_vendor = report::missing_vendor,

@@ -15,6 +15,7 @@ struct Doors {
     Served (*reallocate)(Reallocation, const void* caller);
     bool (*deallocate)(const Deallocation&, const void* caller);
     bool (*must_divert)(const void* caller);
+    bool (*walks_never_wait)();                              // what stands in for rule 1 where that is given up
     std::size_t (*usable_size)(const void* block);           // of an arena block
     bool (*resize_in_place)(void* block, std::size_t size);  // an arena block; true: it has that room now
     void (*missing_vendor)(const char* object, const char* function);

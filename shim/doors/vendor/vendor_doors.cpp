@@ -75,6 +75,33 @@ Reallocation reallocation(void* pointer, const Request& request, const Fresh& fr
             .call = &fresh};
 }
 
+// A call that names a heap (mimalloc) or an arena (jemalloc) goes there although this thread owns a loader lock, where
+// rule 2 stands in: destroying the heap must find its blocks. Told by the arguments: a heap comes first, an arena's
+// number stands above bit 20 of the flags.
+template <class... More>
+[[maybe_unused]] bool allocates_somewhere(void*, More...) {
+    return unknot_doors_1.walks_never_wait();
+}
+template <class... More>
+[[maybe_unused]] constexpr bool allocates_somewhere(std::size_t, More...) {
+    return false;
+}
+template <class... More>
+[[maybe_unused]] bool resizes_somewhere(void*, void* pointer, More...) {
+    return !is_ours(pointer) && unknot_doors_1.walks_never_wait();
+}
+template <class... More>
+[[maybe_unused]] constexpr bool resizes_somewhere(void*, std::size_t, More...) {
+    return false;
+}
+constexpr unsigned arena_shift = 20;  // MALLOCX_ARENA
+[[maybe_unused]] bool allocates_somewhere(std::size_t, int flags) {
+    return static_cast<unsigned>(flags) >> arena_shift != 0 && unknot_doors_1.walks_never_wait();
+}
+[[maybe_unused]] bool resizes_somewhere(void* pointer, std::size_t size, int flags) {
+    return !is_ours(pointer) && allocates_somewhere(size, flags);
+}
+
 // Every slot begins as a function that looks the whole table up and calls through. It stays there where the vendor has
 // no such function: an older one has fewer, and whoever calls it all the same is told which.
 #define UNKNOT_FIRST(result, id, parameters) result id##_first parameters;
@@ -157,6 +184,7 @@ void look_up_all() {
 // The slow halves.
 #define UNKNOT_VENDOR_ALLOCATION(id, parameters, arguments, failure_, size_, alignment_, fill_)            \
     UNKNOT_COLD void* id##_slow parameters {                                                               \
+        if (allocates_somewhere arguments) return real.id arguments;                                       \
         const Request request{.size = size_, .alignment = alignment_, .fill = fill_, .failure = failure_}; \
         const Served served = unknot_doors_1.allocate(request, UNKNOT_CALLER);                             \
         return served.yes ? served.block : real.id arguments;                                              \
@@ -174,6 +202,7 @@ void look_up_all() {
     }
 #define UNKNOT_VENDOR_REALLOCATION(id, parameters, arguments, failure_, size_, alignment_, fill_, fresh_)      \
     UNKNOT_COLD void* id##_slow parameters {                                                                   \
+        if (resizes_somewhere arguments) return real.id arguments;                                             \
         const auto fresh = [&]() -> void* { return fresh_; };                                                  \
         const Request request{.size = size_, .alignment = alignment_, .fill = fill_, .failure = failure_};     \
         const Served served = unknot_doors_1.reallocate(reallocation(pointer, request, fresh), UNKNOT_CALLER); \
