@@ -32,7 +32,7 @@ std::vector<Case> all_cases(const std::filesystem::path& folder) {
         const char* shown;
         bool main;
     } allocators[] = {
-        {"libtcmalloc.so.4", "", "libunwind (default)", true},
+        {"libtcmalloc.so.4", "", "libunwind", true},
         {"libtcmalloc.so.4", "libgcc", "libgcc", false},
         {"libtcmalloc.so.4", "generic_fp", "generic_fp", false},
         {"libtcmalloc_minimal.so.4", "", "-", false},

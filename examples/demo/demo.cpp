@@ -41,7 +41,6 @@ struct Row {
     int hung_without = 0;
     int hung_with = 0;
     std::uint64_t diverted = 0;
-    std::uint64_t deferred = 0;
     std::string trouble = {};
 
     void add(const PairResult& pair) {
@@ -49,7 +48,6 @@ struct Row {
         hung_without += pair.without.outcome == Outcome::hung ? 1 : 0;
         hung_with += pair.with.outcome == Outcome::hung ? 1 : 0;
         diverted += pair.diverted;
-        deferred += pair.deferred;
         if (trouble.empty()) trouble = pair.trouble;
     }
     bool as_claimed() const { return trouble.empty() && hung_with == 0 && (!which.main || hung_without == runs); }
@@ -58,19 +56,18 @@ struct Row {
 std::string verdict(int hung, int runs, const std::string& trouble) {
     if (!trouble.empty()) return "?";
     if (runs == 1) return hung == 1 ? "HANGS" : "runs";
-    return hung == 0 ? "runs " + std::to_string(runs) + " of " + std::to_string(runs)
-                     : "HANGS " + std::to_string(hung) + " of " + std::to_string(runs);
+    return (hung == 0 ? "runs " : "HANGS ") + std::to_string(hung == 0 ? runs : hung) + "/" + std::to_string(runs);
 }
 
+// Within 80 columns.
 void print_table(const std::vector<Row>& rows) {
-    const char* const format = "%-15s %-25s %-20s %-15s %-15s %10s %10s\n";
+    const char* const format = "%-14s %-24s %-10s %-9s %-9s %8s\n";
     std::printf("\n");
-    std::printf(format, "case", "allocator", "stack method", "without", "with", "diverted", "deferred");
+    std::printf(format, "program", "allocator", "unwinder", "without", "with", "diverted");
     for (const Row& row : rows) {
         std::printf(format, row.which.program.c_str(), row.which.allocator.c_str(), row.which.method_shown.c_str(),
                     verdict(row.hung_without, row.runs, row.trouble).c_str(),
-                    verdict(row.hung_with, row.runs, row.trouble).c_str(), std::to_string(row.diverted).c_str(),
-                    std::to_string(row.deferred).c_str());
+                    verdict(row.hung_with, row.runs, row.trouble).c_str(), std::to_string(row.diverted).c_str());
     }
     for (const Row& row : rows) {
         if (row.as_claimed()) continue;
@@ -80,6 +77,34 @@ void print_table(const std::vector<Row>& rows) {
         std::printf("NOT AS CLAIMED: %s on %s (%s): %s\n", row.which.program.c_str(), row.which.allocator.c_str(),
                     row.which.method_shown.c_str(), why);
     }
+}
+
+// What a reader has just seen, and what to type next. Within 80 columns.
+void print_closing(const std::vector<Row>& rows, bool rescued, const std::filesystem::path& folder) {
+    int hung = 0;
+    int kept = 0;
+    std::uint64_t diverted = 0;
+    for (const Row& row : rows) {
+        hung += row.hung_without > 0 ? 1 : 0;
+        kept += row.hung_with == 0 ? 1 : 0;
+        diverted += row.diverted;
+    }
+    const std::string command = std::filesystem::proximate(folder / "unknot").string();
+    std::printf(
+        "\nWhat was seen\n"
+        "  %d of %zu programs hung without Unknot: one thread owned the loader's lock and\n"
+        "  wanted the allocator's, another the other way round. With it %d of %zu ran to\n"
+        "  their end; %llu allocations under the loader's lock were diverted.%s\n",
+        hung, rows.size(), kept, rows.size(), static_cast<unsigned long long>(diverted),
+        rescued ? "\n  A JVM that hung without it was brought back, and did all of its work." : "");
+    std::printf(
+        "\nWhat to do next\n"
+        "  is it so with what is installed here?   %s check\n"
+        "  is a process of yours at risk, or dead? %s doctor PID\n"
+        "  bring a dead one back                   %s rescue PID\n"
+        "  start one protected                     %s run -- PROGRAM\n"
+        "  install it                              docs/install.md\n",
+        command.c_str(), command.c_str(), command.c_str(), command.c_str());
 }
 
 bool read_options(int argc, char** argv, Options& options) {
@@ -121,10 +146,13 @@ bool run_all(const Options& options) {
     const Row* hung = nullptr;
     for (const Row& row : rows)
         if (row.which.main) hung = &row;
-    if (hung != nullptr && rescue_is_proved && !demo::show_rescue(hung->which, folder)) {
-        std::printf("NOT AS CLAIMED: it was not brought back\n");
-        return false;
+    bool rescued = false;
+    if (hung != nullptr && rescue_is_proved) {
+        rescued = demo::show_rescue(hung->which, folder);
+        if (!rescued) std::printf("NOT AS CLAIMED: it was not brought back\n");
+        as_claimed = as_claimed && rescued;
     }
+    print_closing(rows, rescued, folder);
     return as_claimed;
 }
 

@@ -109,7 +109,6 @@ PairResult run_pair(const Case& which, const std::filesystem::path& shim, const 
     PairResult pair{without.result(), with.result()};
     if (const auto report = ReportLine::find(log.text(pair.with.pid), pair.with.pid)) {
         pair.diverted = report->number("diverted");
-        pair.deferred = report->number("deferred");
     } else if (pair.with.succeeded()) {
         pair.trouble = "the shim wrote no report";
     }

@@ -16,7 +16,6 @@ struct PairResult {
     unknot::process::Result with;
     // From the shim's report at exit; 0 without one.
     std::uint64_t diverted = 0;
-    std::uint64_t deferred = 0;
     std::string trouble = {};  // why the run says nothing, such as an allocator that is not installed
 };
 

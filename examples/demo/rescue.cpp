@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "examples/demo/rescue.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <optional>
@@ -24,12 +25,18 @@ Result unknot_says(const std::filesystem::path& folder, const char* command, pid
     return unknot::process::run({{folder / "unknot", command, std::to_string(pid)}, {}}, patient);
 }
 
-// The lines of `text`, each after `before`.
-void print_indented(const std::string& text, const char* before) {
+// The lines of `text`, each after `before`, folded between words into 80 columns.
+void print_indented(const std::string& text, const std::string& before) {
+    const std::size_t width = 80 - before.size();
     for (std::size_t from = 0; from < text.size();) {
-        std::size_t to = text.find('\n', from);
-        if (to == std::string::npos) to = text.size();
-        std::printf("%s%s\n", before, text.substr(from, to - from).c_str());
+        const std::size_t end = std::min(text.find('\n', from), text.size());
+        std::size_t to = end;
+        if (end - from > width) {
+            const std::size_t space = text.rfind(' ', from + width);
+            // A word that is longer than the line stays whole.
+            to = space != std::string::npos && space > from ? space : std::min(text.find(' ', from), end);
+        }
+        std::printf("%s%s\n", before.c_str(), text.substr(from, to - from).c_str());
         from = to + 1;
     }
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs every benchmark against the programs of one build folder and writes bench.json, the plots and the README's table.
+"""Runs every benchmark against the programs of one build folder and writes bench.json, the plots and the tables of
+docs/measurements.md.
 
     drive.py BUILD_FOLDER [--quick] [--only PART[,PART...]]
 
@@ -93,11 +94,11 @@ def main():
     print_goals(data["goals"])
     measure.say(f"bench: {time.monotonic() - start:.0f} s in all")
     if arguments.quick:
-        print(report.readme_text(data))
+        print(report.document_text(data))
         return 0
     data["plots"] = plots.draw_all(ROOT, data)
     record(path, data)
-    if complaint := report.rewrite_readme(os.path.join(ROOT, "docs", "measurements.md"), data):
+    if complaint := report.rewrite(os.path.join(ROOT, "docs", "measurements.md"), data):
         measure.say(complaint)
     return 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said about the figures: the goals and whether they were met, and the tables of the README."""
+"""What is said about the figures: the goals and whether they were met, and the tables of docs/measurements.md."""
 
 from measure import geometric_mean
 
@@ -162,7 +162,7 @@ def peer_rows(data):
         yield [name, ratio_cell(dig(one, "pair_ns", "shim/none")), ratio_cell(dig(one, "program_cpu_s", "shim/none"))]
 
 
-def readme_text(data):
+def document_text(data):
     where = data["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in where["versions"].items())
     parts = [
@@ -177,12 +177,13 @@ def readme_text(data):
         table(["", "malloc + free, ratio", "python3, PYTHONMALLOC=malloc, ratio"], peer_rows(data)),
     ]
     plots = dig(data, "plots") or {}
-    parts.append("Plots: " + ", ".join(f"[{title}]({path})" for path, title in plots.items()) + ". Every figure: "
-                 "[bench.json](docs/bench.json).")
+    # Paths as seen from docs/, where the text stands.
+    parts += [f"![{title}]({path.removeprefix('docs/')})" for path, title in plots.items()]
+    parts.append("Every figure: [bench.json](bench.json).")
     return "\n\n".join(parts)
 
 
-def rewrite_readme(path, data):
+def rewrite(path, data):
     with open(path, encoding="utf-8") as file:
         text = file.read()
     if BEGIN not in text or END not in text:
@@ -190,5 +191,5 @@ def rewrite_readme(path, data):
     before, rest = text.split(BEGIN, 1)
     after = rest.split(END, 1)[1]
     with open(path, "w", encoding="utf-8") as file:
-        file.write(f"{before}{BEGIN}\n{readme_text(data)}\n{END}{after}")
+        file.write(f"{before}{BEGIN}\n{document_text(data)}\n{END}{after}")
     return None

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Blocks go both ways between the program and a plug-in that is loaded with RTLD_DEEPBIND. Not in walks: what is
-// allocated there must not be freed past the shim (README.md, "What it does not do").
+// allocated there must not be freed past the shim (docs/limits.md).
 #include "tests/differential/stage.h"
 
 int main() {
