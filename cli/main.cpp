@@ -13,7 +13,6 @@
 #include <exception>
 #include <string_view>
 #include <system_error>
-#include <utility>
 
 #include "cli/arguments/command_line.h"
 #include "cli/arguments/subcommands.h"
@@ -25,10 +24,9 @@ namespace {
 
 // A stream that is closed would be the next file that is opened. Writing to one that was is an error, not silence.
 void open_standard_streams() {
-    for (const auto& [fd, path] : {std::pair(STDIN_FILENO, "/dev/null"), std::pair(STDOUT_FILENO, "/dev/full"),
-                                   std::pair(STDERR_FILENO, "/dev/null")}) {
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
         if (fcntl(fd, F_GETFD) >= 0) continue;
-        const int opened = open(path, O_RDWR);
+        const int opened = open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR);
         if (opened >= 0 && opened != fd) dup2(opened, fd), close(opened);
     }
 }
@@ -36,11 +34,13 @@ void open_standard_streams() {
 int dispatch(const Words& words) {
     CLI::App app("Unknot: no more deadlocks between the dynamic loader and the allocator");
     app.name("unknot");
-    app.require_subcommand(1);
     app.set_version_flag("--version", std::string("unknot ") + UNKNOT_VERSION);
+    set_usage(&app, "unknot COMMAND [OPTIONS] ...");
     app.footer("unknot COMMAND --help tells more, with examples.");
     const Subcommand commands[] = {add_run(app),   add_doctor(app),   add_stat(app),
                                    add_check(app), add_immunise(app), add_rescue(app)};
+    if (words.own.empty()) throw Trouble("a command is needed; see unknot --help");
+    if (words.name() == "version") throw Trouble("version takes nothing more");
     if (!words.name().empty()) expect_command(app, words.name());
     try {
         app.parse(std::vector<std::string>(words.own.rbegin(), words.own.rend()));
@@ -55,7 +55,7 @@ int dispatch(const Words& words) {
     if (words.separator && words.command.empty()) throw Trouble("there is no command after --");
     for (const Subcommand& each : commands)
         if (each.parser->parsed()) return each.start(words.command);
-    throw Trouble("no command was given; see unknot --help");
+    throw Trouble("a command is needed; see unknot --help");
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ struct AllocatorEvidence {
         false;  // needs libunwind, or exports HeapProfilerStart/MallocExtension_ReadHeapGrowth...: a full build
     bool is_debug_build = false;  // libtcmalloc*_debug
     bool has_mallocx = false;     // exports mallocx (jemalloc)
-    bool has_mi_malloc = false;   // exports mi_malloc (mimalloc)
+    bool has_mi_malloc = false;   // exports mi_malloc and mi_version (mimalloc; heaptrack has the former alone)
     bool knows_loader = true;     // false: another libc than glibc; nothing is protected there
     // Facts about how it unwinds.
     StackMethod stack_method = StackMethod::unknown;

@@ -67,11 +67,11 @@ enum class StatsFlag : std::uint32_t {
     static_reserve = 1u << 2,  // no address space could be reserved: the arena is the small static one
 };
 
-// One place seen in observe mode; `count == 0` means an unused record.
+// One place in somebody's code; `count == 0` means an unused record.
 struct WitnessRecord {
     std::uint64_t address;  // return address, in the process
     std::uint64_t offset;   // that address minus the load bias of its object
-    std::uint64_t count;    // times seen
+    std::uint64_t count;    // times seen since it has this record
     char object[64];        // file name (no folder) of the object, NUL-terminated, cut on the left if longer
 };
 
@@ -95,9 +95,10 @@ struct StatsPage {
 #undef UNKNOT_FIELD
     // Room for counters yet to come, so that what follows stays where it is.
     std::uint64_t spare_[64 - 24];
-    // Observe mode: who allocated or freed while it owned a loader lock (L -> M) ...
+    // Who allocated or freed while it owned a loader lock. What `diverted` and `deferred` count; in observe mode only
+    // under the write lock, which is the one that makes an edge (L -> M).
     WitnessRecord under_loader_lock[witness_records];
-    // ... and who walked the loaded objects from inside the allocator (M -> L).
+    // Observe mode: who walked the loaded objects from inside the allocator (M -> L).
     WitnessRecord inside_allocator[witness_records];
 };
 

@@ -43,11 +43,14 @@ Words split(int argc, char** argv) {
             (words.separator ? words.command : words.own).emplace_back(argv[i]);
     }
     // "help", "help doctor" and "version" are what --help and --version are.
-    if (words.name() == "help" && words.own.front() == "help") {
-        words.own.erase(words.own.begin());
-        words.own.emplace_back("--help");
-    } else if (words.own == std::vector<std::string>{"version"}) {
-        words.own = {"--version"};
+    auto& own = words.own;
+    const std::string first = own.empty() ? std::string() : own.front();
+    if (first == "help") {
+        own.erase(own.begin());
+        if (own.size() == 1 && (own.front() == "help" || own.front() == "version")) own.clear();
+        own.emplace_back("--help");
+    } else if (own == std::vector<std::string>{"version"}) {
+        own = {"--version"};
     }
     return words;
 }

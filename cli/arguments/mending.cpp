@@ -36,7 +36,7 @@ Subcommand add_rescue(CLI::App& app) {
     RescueOptions& options = *kept;
     CLI::App* rescue = app.add_subcommand("rescue", "Bring a process back that is dead of this deadlock");
     set_usage(rescue, "unknot rescue [OPTIONS] PID");
-    rescue->add_option("PID", options.pid, "The process")->check(a_pid())->required();
+    rescue->add_option("PID", options.pid, "The process")->check(a_pid())->type_name("")->required();
     rescue->add_flag("--dry-run", options.dry_run, "Say what would be done and why it may be done, and do nothing");
     rescue->footer(
         "Makes it immune, then sends the threads back that wait for the loader inside the allocator's stack trace.\n"

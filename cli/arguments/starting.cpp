@@ -35,6 +35,7 @@ Subcommand add_run(CLI::App& app) {
     return {run, [kept](const std::vector<std::string>& command) {
                 if (command.empty())
                     throw Trouble("run needs a command: unknot run [OPTIONS] -- COMMAND [ARGUMENT...]");
+                if (kept->json && !kept->dry_run) throw Trouble("--json says how --dry-run prints: it needs --dry-run");
                 kept->command = command;
                 return unknot::cli::run(*kept);
             }};

@@ -25,7 +25,7 @@ Subcommand add_rescue(CLI::App& app);
 
 // CLI11 writes its own usage line, which knows nothing of what follows "--".
 void set_usage(CLI::App* parser, const std::string& usage);
-CLI::Range a_pid();
+CLI::Validator a_pid();
 CLI::Option* add_pids(CLI::App* parser, std::vector<int>& pids, const std::string& description);
 // Throws Trouble.
 void expect_no_command(const std::vector<std::string>& command, const std::string& what_it_takes);

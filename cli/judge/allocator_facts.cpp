@@ -161,7 +161,7 @@ AllocatorFacts allocator_of(const Process* process, const Objects& objects, cons
                        has(*object, "__libc_malloc_impl", own);
     seen.has_tc_malloc = has(*object, "tc_malloc", own);
     seen.has_mallocx = has(*object, "mallocx", own);
-    seen.has_mi_malloc = has(*object, "mi_malloc", own);
+    seen.has_mi_malloc = has(*object, "mi_malloc", own) && has(*object, "mi_version", own);
     facts.sanitizer = has(*object, "__asan_init", own) || has(*object, "__tsan_init", own) ||
                       has(*object, "__lsan_init", own) || has(*object, "__hwasan_init", own) ||
                       has(*object, "__msan_init", own);

@@ -27,6 +27,10 @@ bool is_news(const Frame& frame) {
     return frame.text.starts_with("pthread_cond_") || frame.text.starts_with("sem_");
 }
 
+bool looks_up(const Frame& frame) {
+    return is_function(frame, "dlsym") || is_function(frame, "dlvsym");
+}
+
 bool is_unwinder(const Frame& frame) {
     return frame.object.starts_with("libunwind") || frame.object.starts_with("libgcc_s");
 }
@@ -181,6 +185,9 @@ bool Steps::shim_cuts(const CycleStep& step, std::uint64_t address) {
     const bool allocates = std::any_of(stack.frames.begin(), stack.frames.end(),
                                        [&](const Frame& frame) { return is_inside_allocator(frame); });
     if (step.source == OwnerSource::itself) {
+        // A tool's look-up came back into malloc. At its start the shim asks the allocator what it has to know, and
+        // that look-up would come back there too.
+        if (std::any_of(stack.frames.begin(), stack.frames.end(), looks_up)) return false;
         const std::int32_t inner = samples_.last().at(step.tid).inner_tid;
         return allocates && std::any_of(locks_.locks.begin(), locks_.locks.end(),
                                         [&](const LoaderLock& lock) { return lock.words.owner == inner; });

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstring>
 
 #include "cli/read/trouble.h"
@@ -17,27 +16,6 @@ constexpr std::size_t header_bytes = offsetof(StatsPage, walks);
 constexpr std::size_t most_page_bytes = std::size_t{1} << 20;
 
 enum KindOfCounter { counter, gauge };
-
-// Text from another process goes to a terminal: only printable characters do.
-std::string printable(const char* text, std::size_t most) {
-    std::string result(text, strnlen(text, most));
-    for (char& c : result)
-        if (std::isprint(static_cast<unsigned char>(c)) == 0) c = '?';
-    return result;
-}
-
-std::vector<Witness> witnesses(const WitnessRecord (&records)[witness_records]) {
-    std::vector<Witness> found;
-    for (const WitnessRecord& record : records) {
-        if (record.count == 0) continue;
-        const std::string object = printable(record.object, sizeof record.object);
-        found.push_back(
-            {object.empty() ? fmt::format("{:#x}", record.address) : fmt::format("{}+{:#x}", object, record.offset),
-             record.count});
-    }
-    std::stable_sort(found.begin(), found.end(), [](const Witness& a, const Witness& b) { return a.count > b.count; });
-    return found;
-}
 
 }  // namespace
 
@@ -85,8 +63,8 @@ PageReading understand_page(const void* bytes, std::size_t size) {
         std::memset(static_cast<void*>(page.under_loader_lock), 0, sizeof page.under_loader_lock);
     if (known < sizeof(StatsPage))
         std::memset(static_cast<void*>(page.inside_allocator), 0, sizeof page.inside_allocator);
-    reading.under_loader_lock = witnesses(page.under_loader_lock);
-    reading.inside_allocator = witnesses(page.inside_allocator);
+    reading.under_loader_lock = witnesses_in(page.under_loader_lock);
+    reading.inside_allocator = witnesses_in(page.inside_allocator);
     return reading;
 }
 
@@ -109,6 +87,8 @@ std::optional<PageReading> read_page(const Process& process, const Objects& obje
     process.expect_still_the_same();
     PageReading reading = understand_page(&bytes, size);
     reading.library = shim->path;
+    name_places(reading.under_loader_lock, objects);
+    name_places(reading.inside_allocator, objects);
     if (reading.page.pid != 0 && reading.page.pid != static_cast<std::uint32_t>(process.inner_pid()))
         reading.notes.push_back(
             fmt::format("the page was written by process {}, of which this one is a copy (fork)", reading.page.pid));
@@ -157,6 +137,7 @@ std::string name_of(WalkMode mode) {
 
 std::string verdict_of_witness(const PageReading& reading) {
     if (reading.both_edges_seen()) return "both edges seen: this process can deadlock";
+    if (reading.page.mode != Mode::observe) return "not looked for: that is mode observe";
     if (!reading.under_loader_lock.empty())
         return "one edge seen: it allocates under a loader lock; no walk from inside the allocator so far";
     if (!reading.inside_allocator.empty())

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/read/objects.h"
+#include "cli/read/witnesses.h"
 #include "policy/stats_page.h"
 
 namespace unknot::cli {
@@ -19,11 +20,6 @@ struct CounterRow {
     std::uint64_t StatsPage::*field;
 };
 const std::vector<CounterRow>& counter_rows();
-
-struct Witness {
-    std::string place;  // libfoo.so+0x1234
-    std::uint64_t count = 0;
-};
 
 struct PageReading {
     StatsPage page{};             // zeroes where the writer knows less

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/judge/examine.h"
+#include "cli/say/style.h"
 
 namespace unknot::cli {
 
@@ -19,6 +20,7 @@ struct Tally {
     std::size_t all = 0, readable = 0;
 };
 int severity(Verdict verdict);
+Colour colour_of(Verdict verdict);
 void print_table(const std::vector<Examination>& found, const std::vector<std::string>& reports, const Tally& tally);
 void print_json(const std::vector<Examination>& found, const std::vector<std::string>& reports);
 

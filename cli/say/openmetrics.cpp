@@ -56,6 +56,14 @@ std::string openmetrics_of(const std::vector<StatRow>& rows) {
         for (const StatRow& row : rows)
             fmt::format_to(out, "unknot_both_edges_seen{{{}}} {}\n", labels_of(row),
                            row.reading.both_edges_seen() ? 1 : 0);
+        fmt::format_to(out,
+                       "# HELP unknot_calls_under_loader_lock Calls that the shim remembers, by the object that made "
+                       "them; rare ones make room for others.\n"
+                       "# TYPE unknot_calls_under_loader_lock gauge\n");
+        for (const StatRow& row : rows)
+            for (const ObjectCount& each : by_object(row.reading.under_loader_lock))
+                fmt::format_to(out, "unknot_calls_under_loader_lock{{{},object=\"{}\"}} {}\n", labels_of(row),
+                               escaped(each.object), each.count);
     }
     const auto& counters = counter_rows();
     for (std::size_t i = 0; i < counters.size(); ++i) {

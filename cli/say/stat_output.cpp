@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
@@ -35,6 +36,19 @@ std::vector<std::string> flags_of(const StatsPage& page) {
 
 }  // namespace
 
+std::vector<std::string> lines_of_witnesses(const PageReading& reading) {
+    constexpr std::size_t most = 5;
+    std::vector<std::string> lines;
+    const std::vector<Witness>& under = reading.under_loader_lock;
+    if (!under.empty()) lines.push_back(fmt::format("under a loader lock: {}", describe(by_object(under))));
+    for (std::size_t i = 0; i < std::min(under.size(), most); ++i)
+        lines.push_back(fmt::format("allocates or frees there: {}, {} times", under[i].describe(), under[i].count));
+    if (under.size() > most) lines.push_back(fmt::format("and from {} more places", under.size() - most));
+    for (const Witness& each : reading.inside_allocator)
+        lines.push_back(fmt::format("walks from inside the allocator: {}, {} times", each.describe(), each.count));
+    return lines;
+}
+
 std::string text_of(const StatRow& row) {
     const StatsPage& page = row.reading.page;
     std::string text;
@@ -50,13 +64,9 @@ std::string text_of(const StatRow& row) {
         if (i < row.rates.size() && !rows[i].is_gauge) fmt::format_to(out, "  {:>14.1f}/s", row.rates[i]);
         fmt::format_to(out, "\n");
     }
-    if (page.mode == Mode::observe || row.reading.both_edges_seen()) {
+    if (page.mode == Mode::observe || row.reading.both_edges_seen())
         fmt::format_to(out, "  verdict: {}\n", verdict_of_witness(row.reading));
-        for (const Witness& each : row.reading.under_loader_lock)
-            fmt::format_to(out, "  allocates under a loader lock: {}, {} times\n", each.place, each.count);
-        for (const Witness& each : row.reading.inside_allocator)
-            fmt::format_to(out, "  walks from inside the allocator: {}, {} times\n", each.place, each.count);
-    }
+    for (const std::string& line : lines_of_witnesses(row.reading)) fmt::format_to(out, "  {}\n", line);
     for (const std::string& note : row.reading.notes) fmt::format_to(out, "  note: {}\n", note);
     return text;
 }
@@ -78,7 +88,9 @@ nlohmann::ordered_json json_of_page(const PageReading& reading) {
         if (reading.has(i)) json["counters"][rows[i].name] = page.*rows[i].field;
     const auto list = [](const std::vector<Witness>& witnesses) {
         auto array = nlohmann::ordered_json::array();
-        for (const Witness& each : witnesses) array.push_back({{"place", each.place}, {"count", each.count}});
+        for (const Witness& each : witnesses)
+            array.push_back(
+                {{"place", each.place()}, {"object", each.object}, {"function", each.function}, {"count", each.count}});
         return array;
     };
     json["under_loader_lock"] = list(reading.under_loader_lock);

@@ -18,6 +18,8 @@ struct StatRow {
     std::vector<double> rates;
 };
 
+// Who was seen, for text: the most frequent places, and the objects that they are in.
+std::vector<std::string> lines_of_witnesses(const PageReading& reading);
 std::string text_of(const StatRow& row);
 nlohmann::ordered_json json_of_page(const PageReading& reading);
 std::string json_of(const std::vector<StatRow>& rows, bool indented);

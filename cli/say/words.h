@@ -16,6 +16,7 @@ std::string sentence(Reason reason, const Examination& found);
 std::string sentence(Advice advice, const Examination& found);
 std::string main_reason(const Examination& found);  // for one line
 std::string sentence(const CycleStep& step);
+bool goes_through_loader(const Deadlock& deadlock);
 std::string title(const Walker& walker);  // with its version
 std::string describe_walker(const Walker& walker);
 std::string allocator_name(const Examination& found);

@@ -25,7 +25,7 @@ void* from_arena(ThreadState& thread, const Request& request) {
     void* block = arena.allocate(thread.cursor, request.size, request.alignment, request.fill);
     if (block == nullptr) return nullptr;
     publish_walks(thread);
-    if (knows_real_allocator()) {  // before that there is nothing else, and no lock has a part in it
+    if (thread.ready) {  // before that there is nothing else, and no lock has a part in it
         count(unknot_stats.diverted);
         count(unknot_stats.diverted_bytes, request.size);
     }
@@ -43,6 +43,12 @@ Served for_the_calibration(ThreadState& thread, const Request& request) {
     return {true, arena.allocate(thread.cursor, request.size, request.alignment, request.fill)};
 }
 
+void* divert(ThreadState& thread, const Request& request, const void* caller) {
+    void* block = from_arena(thread, request);
+    if (block != nullptr && thread.ready) witness(unknot_stats.under_loader_lock, caller);
+    return block;
+}
+
 // There is no memory for this call: its contract's way to say so.
 Served fail(ThreadState& thread, const Request& request, const void* caller) {
     void* block = nullptr;
@@ -56,7 +62,7 @@ Served fail(ThreadState& thread, const Request& request, const void* caller) {
             return {true, retry_nothrow(request.size, request.alignment, caller)};
         }
         run_new_handler_or_throw(request.size, caller);
-        block = from_arena(thread, request);
+        block = divert(thread, request, caller);
     }
     return {true, block};
 }
@@ -138,7 +144,10 @@ Served divert_allocation(Request request, const void* caller) {
     ThreadState& thread = enter();
     // The straight way, of what a walk's callback allocates: no question below would be answered otherwise.
     if (thread.ready && surely_owns_write_lock(thread) && follows_rule_1(mode()) && request.alignment != no_alignment) {
-        if (void* block = from_arena(thread, request)) return {true, block};
+        if (void* block = from_arena(thread, request)) {
+            witness(unknot_stats.under_loader_lock, caller);
+            return {true, block};
+        }
     }
     const bool owns = owns_loader_lock(thread);
     if (is_calibrating(thread)) return for_the_calibration(thread, request);
@@ -155,7 +164,7 @@ Served divert_allocation(Request request, const void* caller) {
             return {false, nullptr};
         case Route::arena:
             if (request.alignment == no_alignment) return refuse(request, caller);
-            if (void* block = from_arena(thread, request)) return {true, block};
+            if (void* block = divert(thread, request, caller)) return {true, block};
             if (ends_here(request)) return fail(thread, request, caller);
             count(unknot_stats.forwarded);
             return {false, nullptr};
@@ -189,9 +198,12 @@ bool divert_deallocation(const Deallocation& call, const void* caller) {
             go_over_budget(thread);
             return false;
         case Route::deferred:
-            if (defer(thread, call, held)) return true;
-            count(unknot_stats.forwarded);
-            return false;
+            if (!defer(thread, call, held)) {
+                count(unknot_stats.forwarded);
+                return false;
+            }
+            witness(unknot_stats.under_loader_lock, caller);
+            return true;
         default:
             if (!owns) settle(thread, caller);
             return false;
@@ -241,7 +253,7 @@ Served divert_reallocation(Reallocation what, const void* caller) {
     plain.fill = Fill::as_is;  // the growth alone is zeroed
     void* to = nullptr;
     if (way == Route::arena) {
-        to = from_arena(thread, plain);
+        to = divert(thread, plain, caller);
         if (to == nullptr && ends_here(request)) {
             to = fail(thread, plain, caller).block;
             if (to == nullptr) return {true, nullptr};

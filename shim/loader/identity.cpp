@@ -99,7 +99,7 @@ void describe(const link_map& allocator, AllocatorEvidence& seen) {
     seen.has_growth_stacks = has("HeapProfilerStart");
     seen.is_debug_build = contains(name, "_debug");
     seen.has_mallocx = has("mallocx");
-    seen.has_mi_malloc = has("mi_malloc");
+    seen.has_mi_malloc = has("mi_malloc") && has("mi_version");
 }
 
 // How it takes stack traces: asked of its headers, its settings and itself.

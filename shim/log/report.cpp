@@ -31,18 +31,29 @@ const char* name(WalkMode mode) {
     return mode == WalkMode::native ? "native" : "nonblocking";
 }
 
-unsigned edges(const WitnessRecord (&records)[witness_records], const char* edge) {
+void place(const WitnessRecord& record, const char* edge) {
+    Line line;
+    line << edge << " count=" << record.count << " at ";
+    line << (record.object[0] != '\0' ? record.object : "?") << "+";
+    line.hex(record.object[0] != '\0' ? record.offset : record.address);
+    write(line);
+}
+
+// The most frequent first. How many there are.
+unsigned places(const WitnessRecord (&records)[witness_records], const char* edge) {
     unsigned seen = 0;
-    for (const WitnessRecord& record : records) {
-        if (record.count == 0) continue;
+    bool said[witness_records] = {};
+    for (;;) {
+        std::size_t most = witness_records;
+        for (std::size_t i = 0; i < witness_records; ++i) {
+            if (said[i] || records[i].count == 0) continue;
+            if (most == witness_records || records[i].count > records[most].count) most = i;
+        }
+        if (most == witness_records) return seen;
+        said[most] = true;
         ++seen;
-        Line line;
-        line << edge << " count=" << record.count << " at ";
-        line << (record.object[0] != '\0' ? record.object : "?") << "+";
-        line.hex(record.object[0] != '\0' ? record.offset : record.address);
-        write(line);
+        place(records[most], edge);
     }
-    return seen;
 }
 
 }  // namespace
@@ -160,9 +171,9 @@ void statistics(const StatsPage& page) {
     UNKNOT_COUNTERS(UNKNOT_PRINT)
 #undef UNKNOT_PRINT
     write(line);
+    const unsigned under = places(page.under_loader_lock, "under_loader_lock");
     if (page.mode != Mode::observe) return;
-    const unsigned under = edges(page.under_loader_lock, "under_loader_lock");
-    const unsigned inside = edges(page.inside_allocator, "inside_allocator");
+    const unsigned inside = places(page.inside_allocator, "inside_allocator");
     Line verdict;
     if (under != 0 && inside != 0) {
         verdict << "verdict: both edges seen: this process can deadlock";

@@ -5,21 +5,37 @@
 
 namespace unknot {
 
-void witness(WitnessRecord (&records)[witness_records], const void* caller) {
-    const auto address = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(caller));
-    for (WitnessRecord& record : records) {
-        std::atomic_ref<std::uint64_t> slot(record.address);
-        // Relaxed, all: a record is claimed once by the exchange, and its readers look at a process that may be in the
-        // middle of anything.
-        std::uint64_t seen = slot.load(std::memory_order_relaxed);
-        if (seen == 0 && slot.compare_exchange_strong(seen, address, std::memory_order_relaxed)) {
-            name_object(caller, record);
-            seen = address;
-        }
-        if (seen != address) continue;
-        count(record.count);
-        return;
+namespace {
+
+// A caller's record is its home or one of the three behind it, so that a call costs no more where there are many.
+constexpr std::size_t ways = 4;
+
+// Of callers that found no room, in all tables.
+constinit std::atomic<std::uint64_t> without_room{0};
+
+// The record's old caller, or 0, is replaced. A sighting of either that comes between is lost or counted for the other.
+void replace(WitnessRecord& record, std::uint64_t before, std::uint64_t caller) {
+    std::atomic_ref<std::uint64_t> address(record.address);
+    if (!address.compare_exchange_strong(before, caller, std::memory_order_relaxed)) return;
+    set(record.count, 1);
+    name_object(reinterpret_cast<const void*>(static_cast<std::uintptr_t>(caller)), record);
+}
+
+}  // namespace
+
+void witness_elsewhere(WitnessRecord (&records)[witness_records], std::uint64_t caller) {
+    WitnessRecord* rarest = nullptr;
+    for (std::size_t way = 0; way < ways; ++way) {
+        WitnessRecord& record = records[(home_of(caller) + way) % witness_records];
+        const std::uint64_t seen = value_of(record.address);
+        if (seen == caller) return add_sighting(record);
+        if (seen == 0) return replace(record, 0, caller);
+        if (rarest == nullptr || value_of(record.count) < value_of(rarest->count)) rarest = &record;
     }
+    // On average when as many have come in vain as the rarest was seen: the frequent ones stay, or soon come in.
+    const std::uint64_t enough = value_of(rarest->count) + 1;
+    if (without_room.fetch_add(1, std::memory_order_relaxed) % enough == 0)
+        replace(*rarest, value_of(rarest->address), caller);
 }
 
 }  // namespace unknot

@@ -1,13 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// Observe mode's memory: which code was seen on which edge. A fixed table of return addresses in the statistics page;
-// lock-free, allocates nothing, asks the loader nothing (its questions take the load lock).
+// Which code was seen on which edge, or diverted: a fixed table of return addresses in the statistics page; lock-free,
+// allocates nothing, asks the loader nothing (its questions take the load lock).
 #pragma once
 
+#include <bit>
+
 #include "shim/log/stats.h"
+#include "shim/system/platform.h"
 
-namespace unknot {
+namespace [[gnu::visibility("hidden")]] unknot {
 
-// One more sighting of `caller`. A table that is full counts no new callers: its records still tell the edge.
-void witness(WitnessRecord (&records)[witness_records], const void* caller);
+// Where a return address stands in its table, or nearby. Knuth's multiplicative hash.
+inline std::size_t home_of(std::uint64_t address) {
+    constexpr int bits = std::countr_zero(witness_records);
+    return static_cast<std::uint32_t>(address) * 0x9E3779B1u >> (32 - bits);
+}
+
+UNKNOT_COLD void witness_elsewhere(WitnessRecord (&records)[witness_records], std::uint64_t caller);
+
+// Another locked instruction would cost a fifth of a diverted pair: of two threads that come from one place at the same
+// moment, one may go uncounted.
+inline void add_sighting(WitnessRecord& record) {
+    set(record.count, value_of(record.count) + 1);
+}
+
+// One more sighting of `caller`. A table that is full keeps those that are seen most.
+inline void witness(WitnessRecord (&records)[witness_records], const void* caller) {
+    const auto address = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(caller));
+    WitnessRecord& home = records[home_of(address)];
+    // Relaxed, all: readers look at a process that may be in the middle of anything.
+    if (std::atomic_ref(home.address).load(std::memory_order_relaxed) == address) return add_sighting(home);
+    witness_elsewhere(records, address);
+}
 
 }  // namespace unknot

@@ -32,6 +32,8 @@ void find_object_finder() {
 }
 
 void name_object(const void* address, WitnessRecord& record) {
+    record.offset = 0;
+    record.object[0] = '\0';
     FoundObject found{};
     if (find_object == nullptr || find_object(const_cast<void*>(address), &found) != 0) return;
     record.offset = reinterpret_cast<std::uintptr_t>(address) - found.map->l_addr;

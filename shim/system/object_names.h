@@ -10,7 +10,7 @@ namespace unknot {
 // Looks up _dl_find_object: for start-up only.
 void find_object_finder();
 
-// Fills in `object` and `offset`.
+// Fills in `object` and `offset`: empty and 0 where nobody can tell.
 void name_object(const void* address, WitnessRecord& record);
 
 }  // namespace unknot

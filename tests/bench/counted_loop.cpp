@@ -45,6 +45,17 @@ void posix_memalign_free() {
 void walk() {
     dl_iterate_phdr([](dl_phdr_info*, std::size_t, void*) { return 0; }, nullptr);
 }
+// Under the write lock: what a walk's callback allocates. `turns` pairs in one walk.
+int pairs_left;
+void diverted_pairs(int turns) {
+    pairs_left = turns;
+    dl_iterate_phdr(
+        [](dl_phdr_info*, std::size_t, void*) {
+            for (; pairs_left > 0; --pairs_left) malloc_free();
+            return 1;
+        },
+        nullptr);
+}
 // Ends at the first object: how many there are differs by what is preloaded.
 void shortest_walk() {
     dl_iterate_phdr([](dl_phdr_info*, std::size_t, void*) { return 1; }, nullptr);
@@ -60,6 +71,7 @@ int main(int argc, char** argv) {
         Turn turn;
     } loops[] = {UNKNOT_COUNTED_LOOPS(UNKNOT_LOOP){"walk", walk}, {"shortest_walk", shortest_walk}};
 #undef UNKNOT_LOOP
+    if (argc == 3 && std::strcmp(argv[1], "diverted_pairs") == 0) return diverted_pairs(std::atoi(argv[2])), 0;
     for (const auto& loop : loops) {
         if (argc != 3 || std::strcmp(argv[1], loop.name) != 0) continue;
         for (int i = std::atoi(argv[2]); i > 0; --i) loop.turn();

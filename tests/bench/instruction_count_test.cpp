@@ -107,6 +107,14 @@ TEST(WalkInstructions, stay_within_the_budget) {
     EXPECT_GE(protecting - bare, 2);
 }
 
+// A block that a walk's callback takes from the arena and gives back: nothing of it is the allocator's.
+TEST(DivertedPairInstructions, stay_within_the_budget) {
+    constexpr Loop pairs{"diverted_pairs", 305};
+    const double protecting = instructions_per_turn(pairs, before_allocator("libunknot.so"));
+    EXPECT_LE(protecting, pairs.budget * slack);
+    EXPECT_GE(protecting, 100) << "it was not diverted";
+}
+
 #define UNKNOT_LOOP(name, budget) Loop{#name, budget},
 constexpr Loop loops[] = {UNKNOT_COUNTED_LOOPS(UNKNOT_LOOP)};
 INSTANTIATE_TEST_SUITE_P(, HotPathInstructions, testing::ValuesIn(loops),

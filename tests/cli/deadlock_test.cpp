@@ -125,6 +125,24 @@ TEST(Deadlock, of_a_constructor_that_joins_is_for_the_program_to_mend) {
     }
 }
 
+#if defined(UNKNOT_HAS_JAVA)
+TEST(Deadlock, of_a_jvm_whose_native_library_joins_is_for_the_program_to_mend) {
+    for (const std::string& preload : {std::string("libtcmalloc.so.4"), built("libunknot.so") + ":libtcmalloc.so.4"}) {
+        Victim victim("/usr/bin/env", {{"LD_PRELOAD", preload}},
+                      {"java", "-XX:-UsePerfData", "-XX:-CreateCoredumpOnCrash", "-cp", built(""), "LoadsNative",
+                       built("libcli_jni_joins.so")});
+        const auto found = examine_when_stuck(victim, victim.pid());
+        expect_closed(found.deadlock.cycle);
+        EXPECT_NE(waiting_for(found, "_dl_load_lock"), nullptr);
+        EXPECT_TRUE(found.judgement.reasons.has(Reason::waits_under_loader_lock));
+        EXPECT_TRUE(found.judgement.advice.has(Advice::wait_after_loading));
+        EXPECT_FALSE(found.judgement.advice.has(Advice::use_shim)) << "it would not have helped";
+        EXPECT_EQ(unknot({"doctor", victim.id()}).code, 3);
+        EXPECT_EQ(victim.out(), "loading\n");
+    }
+}
+#endif
+
 TEST(Deadlock, is_not_seen_where_locks_are_handed_on) {
     Victim victim("phdr_deadlock", tcmalloc_minimal, {"lock3", "100000000"});
     for (int i = 0; i < 5; ++i) EXPECT_FALSE(cli::examine_process(victim.pid()).deadlock.seen);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The doctor on a whole host: order, selection, width, names of containers, reports that were asked for.
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -66,6 +68,32 @@ TEST(Host, is_listed_as_wide_as_the_terminal) {
         const bool is_summary = line.find(" processes: ") != std::string::npos;
         if (is_summary || line.find(" may not be read") != std::string::npos) continue;
         EXPECT_LE(line.size(), 72u) << line;
+    }
+}
+
+// The name of a container may be long: it leaves the reason room, where there is any.
+TEST(Host, is_listed_with_reasons_beside_long_names) {
+    cli::Examination dead;
+    dead.pid = 4194304;
+    dead.name = "fifteen_letters";
+    dead.place = std::string(70, 'x') + ".service";
+    dead.facts.allocator.is_libc = true;
+    dead.facts.cycle = Cycle::waits_under_lock;
+    dead.judgement = judge(dead.facts);
+    const auto table = [&](const char* width) {
+        setenv("COLUMNS", width, 1);
+        testing::internal::CaptureStdout();
+        cli::print_table({dead}, {}, cli::Tally({dead}));
+        std::fflush(stdout);
+        unsetenv("COLUMNS");
+        return lines_of(testing::internal::GetCapturedStdout());
+    };
+    EXPECT_NE(table("0")[1].find(dead.place), std::string::npos) << "nothing is cut where nothing is as wide as that";
+    for (const auto& [width, reason] :
+         {std::pair("120", "a thread that owns a loader lo"), std::pair("80", "a thread"), std::pair("30", "")}) {
+        const auto lines = table(width);
+        for (int line : {0, 1}) EXPECT_LE(lines[line].size(), std::strtoul(width, nullptr, 10)) << lines[line];
+        EXPECT_NE(lines[1].find(reason), std::string::npos) << lines[1];
     }
 }
 

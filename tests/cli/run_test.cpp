@@ -146,6 +146,10 @@ TEST(Usage, is_explained_in_one_line) {
     expect_usage({"run"}, "needs a command");
     expect_usage({"run", "--"}, "no command after --");
     expect_usage({"run", "true"}, "-- goes before the command");
+    expect_usage({"run", "--json", "--", "true"}, "needs --dry-run");
+    expect_usage({"--frobnicate"}, "--frobnicate");
+    expect_usage({"version", "1"}, "takes nothing more");
+    expect_usage({"doctor", "0"}, "\"0\" is no process id");
     expect_usage({"run", "--mode", "maybe", "--", "true"}, "maybe");
     expect_usage({"doctor"}, "doctor needs");
     expect_usage({"doctor", "--all", "1"}, "doctor needs");
@@ -162,6 +166,7 @@ TEST(Usage, knows_help_and_version_as_commands) {
     EXPECT_EQ(unknot({"help", "doctor"}).out, unknot({"doctor", "--help"}).out);
     EXPECT_EQ(unknot({"version"}).out, unknot({"--version"}).out);
     EXPECT_EQ(unknot({"version"}).code, 0);
+    for (const char* word : {"help", "version"}) EXPECT_EQ(unknot({"help", word}).out, unknot({"--help"}).out);
 }
 
 TEST(Usage, knows_both_spellings_of_immunise) {
@@ -175,14 +180,19 @@ TEST(Usage, knows_both_spellings_of_immunise) {
 
 // Whatever is not written was not said: a full disk, a stream that is closed.
 TEST(Output, that_could_not_be_written_is_an_error) {
-    const Victim victim("cli_idle");
+    const Victim victim("cli_idle", {{"LD_PRELOAD", built("libunknot.so")}});
+    const std::string pid = " " + victim.id();
     for (const std::string& command :
-         {std::string("version"), std::string("help"), "doctor " + victim.id(), "doctor --json " + victim.id(),
-          std::string("stat --all"), std::string("run --dry-run -- true")}) {
+         {std::string("version"), std::string("help"), std::string("doctor --help"), "doctor" + pid,
+          "doctor --json" + pid, std::string("doctor --all --only at-risk"), std::string("doctor -- true"),
+          "stat" + pid, "stat --json" + pid, "stat --format openmetrics" + pid, "stat --watch 0.1" + pid,
+          std::string("stat --all"), "immunise --dry-run" + pid, "rescue --dry-run" + pid,
+          std::string("run --dry-run -- true"), std::string("run --dry-run --json -- true")}) {
         for (const char* nowhere : {">/dev/full", ">&-"}) {
             const auto result = process::run({{"sh", "-c", built("unknot") + " " + command + " " + nowhere}});
             EXPECT_EQ(result.code, command.starts_with("run") ? 125 : 2) << command << nowhere;
-            EXPECT_NE(result.err.find("stdout: "), std::string::npos) << command << nowhere << result.err;
+            const char* why = nowhere == std::string_view(">&-") ? "stdout: Bad file" : "stdout: No space";
+            EXPECT_NE(result.err.find(why), std::string::npos) << command << nowhere << result.err;
         }
     }
 }

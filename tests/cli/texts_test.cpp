@@ -8,6 +8,7 @@
 #include <set>
 
 #include "cli/say/style.h"
+#include "policy/stats_page.h"
 #include "tests/cli/unknot_command.h"
 
 namespace unknot::test {
@@ -41,6 +42,17 @@ TEST(Texts, name_every_option_everywhere) {
             EXPECT_NE(source("unknot.1").find("Fl -" + option), std::string::npos) << option;
         }
     }
+}
+
+TEST(Texts, name_every_setting_and_every_counter) {
+    const std::string page = source("libunknot.7");
+#define UNKNOT_SETTING(member, variable, ...) \
+    EXPECT_NE(page.find("\n.It Ev " variable "\n"), std::string::npos) << variable;
+#include "policy/settings.inc"
+#undef UNKNOT_SETTING
+#define UNKNOT_NAMED(name, ...) EXPECT_NE(page.find("\n.It Va " #name "\n"), std::string::npos) << #name;
+    UNKNOT_COUNTERS(UNKNOT_NAMED)
+#undef UNKNOT_NAMED
 }
 
 TEST(Completions, are_accepted_by_their_shells) {

@@ -26,6 +26,7 @@ struct Patient {
     std::vector<std::string> arguments = {};
     Variables variables = {};
     bool is_child = false;  // of what is started
+    bool naps = false;      // in a hang, a thread waits by napping: it is silent when it says nothing
 };
 
 State told_of(const cli::Examination& found) {
@@ -47,15 +48,18 @@ State told_of(const cli::Examination& found) {
 // Of one that is dead or about to be: only once it has been silent for long, or what was expected has been told.
 class Silence {
   public:
+    explicit Silence(bool naps) : naps_(naps) {}
     bool lasts(pid_t pid, const std::string& out) {
         const auto signs = process::read_vital_signs(pid);
-        if (signs.cpu_ms != cpu_ms_ || signs.awake || out.size() != said_) looks_ = 0;
+        const bool works = !naps_ && (signs.cpu_ms != cpu_ms_ || signs.awake);
+        if (works || out.size() != said_) looks_ = 0;
         cpu_ms_ = signs.cpu_ms;
         said_ = out.size();
-        return ++looks_ > 5;
+        return ++looks_ > (naps_ ? 100 : 5);
     }
 
   private:
+    bool naps_;
     std::uint64_t cpu_ms_ = 0;
     std::size_t said_ = 0;
     int looks_ = 0;
@@ -65,7 +69,7 @@ std::optional<State> examine_until_silent(const Patient& patient) {
     Victim victim(patient.program, patient.variables, patient.arguments,
                   patient.state == dead_of_this || patient.program.starts_with('/') ? Ready::never : Ready::says_so);
     std::optional<State> told;
-    Silence silence;
+    Silence silence(patient.naps);
     const bool lives = victim.until([&] {
         try {
             pid_t pid = victim.pid();
@@ -100,6 +104,8 @@ class Corpus {
         }
     }
 
+    const Folder& folder() const { return folder_; }
+
     void print() const {
         std::printf("%-16s", "told:");
         for (const char* name : names) std::printf("%16s", name);
@@ -123,6 +129,7 @@ class Corpus {
         for (const auto& [name, value] : patient.variables) text += " " + name + "=" + value;
         return text;
     }
+    Folder folder_;
     std::vector<Patient> patients_;
     std::array<std::array<int, names.size()>, names.size()> table_{};
 };
@@ -143,6 +150,7 @@ const Allocator allocators[] = {
     {"libjemalloc.so.2", false},
     {"libjemalloc.so.2", !process::libgcc_takes_no_lock, {{"MALLOC_CONF", "prof:true"}}},
     {"libunwind.so.8 libjemalloc.so.2", true, {{"MALLOC_CONF", "prof:true"}}},
+    {UNKNOT_HEAPTRACK, true, {{"DUMP_HEAPTRACK_OUTPUT", "/dev/null"}}},
 };
 
 Variables with(const std::string& preload, Variables more = {}) {
@@ -176,7 +184,8 @@ void add_walks_alone(Corpus& corpus) {
 
 void add_idle(Corpus& corpus) {
     for (const Allocator& allocator : allocators) {
-        if (process::is_missing(allocator.library)) continue;
+        const std::string_view library = allocator.library;
+        if (process::is_missing(library) || library.ends_with("NOTFOUND")) continue;
         const State risk = allocator.asks ? at_risk : not_affected,
                     cured = allocator.asks ? is_protected : not_affected;
         corpus.add({risk, "cli_idle", {}, with(allocator.library, allocator.more)});
@@ -195,7 +204,8 @@ void add_idle(Corpus& corpus) {
     corpus.add({not_affected, "cli_stuck_loading", {"works", built("libcli_holds_loader_locks.so")}});
 }
 
-// The published incidents that hang as a process of their own, as tests/incidents starts them.
+// The published incidents that hang as a process of their own, as tests/incidents starts them. (Those that end instead,
+// by a plug-in that is not found or a full stack, leave no process to be told about.)
 void add_incidents(Corpus& corpus) {
     const std::string tcmalloc = "libtcmalloc.so.4", sampled = "prof:true,lg_prof_sample:12";
     for (const char* shape : {"malloc", "calloc", "realloc", "free", "new", "grow", "lock3"}) {
@@ -219,6 +229,34 @@ void add_incidents(Corpus& corpus) {
     corpus.add({dead_of_this, incident("sampled_in_walk")});
     corpus.add({dead_of_this, incident("suspends_walking_thread")});
     corpus.add({dead_of_this, built("victims/fork_during_walk"), {}, with(tcmalloc), true});
+    // near_memory_tracker_102, gperftools_775, heaptrack_88e66a6.
+    corpus.add({dead_of_this,
+                "phdr_deadlock",
+                {"malloc", "1000000"},
+                with(incident("libincident_recording_allocator.so") + " libunwind.so.8")});
+    corpus.add({dead_of_this,
+                incident("profiled_by_signal"),
+                {},
+                with("libtcmalloc_minimal.so.4 libprofiler.so.0",
+                     {{"CPUPROFILE", corpus.folder() / "profile"}, {"CPUPROFILE_FREQUENCY", "4000"}})});
+    if (const std::string heaptrack = UNKNOT_HEAPTRACK; std::filesystem::exists(heaptrack))
+        corpus.add({.state = dead_of_this,
+                    .program = incident("allocates_while_tracked"),
+                    .variables = with(heaptrack, {{"DUMP_HEAPTRACK_OUTPUT", "/dev/null"}}),
+                    .naps = true});
+    // jemalloc_2505 and leaktracer_14: a tool that looks functions up inside malloc, without the shim and behind it.
+    const Variables profiled = {{"MALLOC_CONF", sampled}};
+    const std::string in_walk = incident("libincident_looks_up_in_walk.so") + " libjemalloc.so.2 libunwind.so.8",
+                      in_malloc = incident("libincident_looks_up_in_malloc.so");
+    for (const std::string& before : {std::string(), built("libunknot.so ")}) {
+        corpus.add(
+            {dead_of_something_else, built("phdr_deadlock"), {"malloc", "100000"}, with(before + in_walk, profiled)});
+        if (process::dlsym_allocates_only_where_it_fails)
+            corpus.add({dead_of_something_else,
+                        built("victims/c_loads_cpp"),
+                        {},
+                        with(before + in_malloc, {{"UNKNOT_MODE", "protect"}})});
+    }
     corpus.add({dead_of_something_else, incident("looks_up_address_in_walk"), {}, with(tcmalloc)});
     corpus.add({dead_of_something_else, incident("looks_up_address_in_walk"), {}, with(shim_and(tcmalloc))});
 }

@@ -55,6 +55,7 @@ void read_page(const std::uint8_t* bytes, std::size_t size) {
     try {
         const PageReading reading = understand_page(bytes, size);
         verdict_of_witness(reading);
+        describe(by_object(reading.under_loader_lock));
     } catch (const Trouble&) {
     }
 }
