@@ -26,7 +26,7 @@ void open_file(const Process& process, Object& object, Files& files) {
     // The path first: map_files reaches deleted and replaced files too, but asks for more permissions.
     if (file == nullptr && !object.deleted) file = ElfFile::open(process.outside_path(object.path), &object.unreadable);
     if (file == nullptr)
-        file = ElfFile::open(process.mapped_file(object.start, object.first_end),
+        file = ElfFile::open(process.mapped_file(object.start, object.extents.front().end),
                              object.deleted ? nullptr : &object.unreadable);
     if (file == nullptr && object.deleted) object.unreadable = "deleted or replaced on disk";
     object.file = file;
@@ -40,10 +40,10 @@ std::vector<Object> from_mappings(const Process& process, const std::vector<Mapp
     for (const Mapping& mapping : mappings) {
         const bool goes_on = !found.empty() && found.back().path == mapping.path && mapping.offset != 0;
         // .bss lies in an anonymous mapping right behind.
-        const bool is_bss =
-            !found.empty() && mapping.path.empty() && mapping.writable && found.back().end == mapping.start;
+        const bool is_bss = !found.empty() && mapping.path.empty() && mapping.writable &&
+                            found.back().extents.back().end == mapping.start;
         if (goes_on || is_bss) {
-            found.back().end = mapping.end;
+            found.back().extents.push_back({mapping.start, mapping.end});
             has_code.back() = has_code.back() || (mapping.executable && goes_on);
             continue;
         }
@@ -52,7 +52,7 @@ std::vector<Object> from_mappings(const Process& process, const std::vector<Mapp
         object.path = mapping.path;
         object.deleted = mapping.deleted;
         object.start = mapping.start;
-        object.end = object.first_end = mapping.end;
+        object.extents.push_back({mapping.start, mapping.end});
         found.push_back(std::move(object));
         has_code.push_back(mapping.executable);
     }

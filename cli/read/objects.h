@@ -2,6 +2,7 @@
 // The ELF objects of one process in the order in which the loader searches them, each with its file and load bias.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -17,13 +18,21 @@ namespace unknot::cli {
 struct Object {
     std::string path;        // in the process's own root
     std::uint64_t bias = 0;  // address in the process minus address in the file
-    std::uint64_t start = 0, end = 0;
-    std::uint64_t first_end = 0;    // of its first mapping
+    std::uint64_t start = 0;
+    // Its mappings. Something else may lie between two of them: a large alignment leaves room, and the kernel puts the
+    // vDSO there (aarch64, Linux 6.1: between the segments of ld.so).
+    struct Extent {
+        std::uint64_t start, end;
+    };
+    std::vector<Extent> extents;
     bool deleted = false;           // the file at that path is another one now, or none
     std::shared_ptr<ElfFile> file;  // nullptr: could not be read, `unreadable` says why
     std::string unreadable;
     std::string name() const { return path.substr(path.rfind('/') + 1); }
-    bool contains(std::uint64_t address) const { return address >= start && address < end; }
+    bool contains(std::uint64_t address) const {
+        return std::any_of(extents.begin(), extents.end(),
+                           [address](const Extent& extent) { return address >= extent.start && address < extent.end; });
+    }
     bool exports(std::string_view symbol) const { return file != nullptr && file->exports(symbol); }
 };
 

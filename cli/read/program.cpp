@@ -133,7 +133,7 @@ Objects objects_for(const Program& program, const std::string* preload) {
     const auto add = [&](const std::string& file) {
         Object object;
         object.path = file;
-        object.start = object.end = fake_start++;
+        object.start = fake_start++;
         object.file = ElfFile::open(file, &object.unreadable);
         if (char* resolved = realpath(file.c_str(), nullptr)) object.path = resolved, std::free(resolved);
         objects.list.push_back(std::move(object));
