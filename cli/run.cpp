@@ -33,7 +33,9 @@ void check(const Program& program, const ElfFile& library) {
         refuse(program, fmt::format("is for {}, the shim is for {}", machine_name(file.machine()),
                                     machine_name(library.machine())));
     if (file.interpreter().empty())
-        refuse(program, "is a static program: there is no loader that would preload the shim");
+        refuse(program,
+               "is a static program: there is no loader that would preload the shim (libunknot_walks.a can be "
+               "linked into it)");
     if (file.interpreter().find("/ld-linux") == std::string::npos)
         refuse(program,
                fmt::format("uses another libc (its loader is {}): the shim knows glibc only", file.interpreter()));

@@ -53,6 +53,7 @@ constexpr bool shim_protects(const ShimFacts& shim) {
 }
 
 constexpr void advise_shim(const RiskFacts& facts, ShortList<Advice, 8>& advice) {
+    if (facts.is_static_glibc && !facts.shim.present) advice.add(Advice::link_walks);
     if (facts.is_static) return;
     if (facts.allocator.glibc_minor == 0) return;  // the shim reads glibc's locks
     if (!facts.shim.present) return advice.add(facts.malloc_in_executable ? Advice::use_walks_shim : Advice::use_shim);

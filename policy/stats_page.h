@@ -35,7 +35,8 @@ namespace unknot {
     X(snapshot_generation,  "count", gauge,   "how many snapshots of the loaded objects have been published") \
     X(locks_renewed,        "count", counter, "write locks given back in the child of a fork, whose owner had stayed in the parent") \
     X(waiting_bytes,        "bytes", gauge,   "bytes of blocks whose free is deferred and not drained yet")       \
-    X(over_budget,          "count", counter, "calls under a loader lock that went to the real allocator because their stretch had used up its budget; a stretch that has used it up altogether counts once")
+    X(over_budget,          "count", counter, "calls under a loader lock that went to the real allocator because their stretch had used up its budget; a stretch that has used it up altogether counts once") \
+    X(walks_from_outdated,  "count", counter, "of those from the snapshot: libraries had come or gone since it was taken")
 // clang-format on
 
 // Where the answer to "does this thread own a loader lock" comes from.
@@ -94,7 +95,7 @@ struct StatsPage {
     UNKNOT_COUNTERS(UNKNOT_FIELD)
 #undef UNKNOT_FIELD
     // Room for counters yet to come, so that what follows stays where it is.
-    std::uint64_t spare_[64 - 24];
+    std::uint64_t spare_[64 - 25];
     // Who allocated or freed while it owned a loader lock. What `diverted` and `deferred` count; in observe mode only
     // under the write lock, which is the one that makes an edge (L -> M).
     WitnessRecord under_loader_lock[witness_records];
@@ -109,7 +110,7 @@ inline constexpr std::uint32_t stats_version = 1;
 inline constexpr std::uint32_t stats_counters = 0 UNKNOT_COUNTERS(UNKNOT_COUNT_ONE);
 #undef UNKNOT_COUNT_ONE
 
-static_assert(stats_counters == 24);
+static_assert(stats_counters == 25);
 static_assert(offsetof(StatsPage, magic) == 0);
 static_assert(offsetof(StatsPage, version) == 8);
 static_assert(offsetof(StatsPage, size) == 12);

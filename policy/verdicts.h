@@ -99,6 +99,7 @@ enum class Advice : std::uint8_t {
     preload_shim_first,     // the shim is there, but behind the allocator
     use_shim,
     use_walks_shim,  // libunknot_walks.so: malloc cannot be replaced there, walks can
+    link_walks,      // libunknot_walks.a: the same for a static program
 };
 
 struct ShimFacts {
@@ -116,6 +117,7 @@ struct RiskFacts {
     bool knows_libgcc = false;
     bool malloc_in_executable = false;      // no preloaded malloc is ever called
     bool is_static = false;                 // no loader: LD_PRELOAD does nothing
+    bool is_static_glibc = false;           // and libc.a is glibc's
     bool sanitizer = false;                 // malloc belongs to a sanitizer
     bool walker_allocates = false;          // a library in the process allocates in a walk, or may
     bool async_profiler_allocates = false;  // and that is async-profiler

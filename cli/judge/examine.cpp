@@ -17,13 +17,26 @@
 namespace unknot::cli {
 namespace {
 
+// In a static program: by the words that shim/doors/static_walk.cpp leaves in it.
+void find_linked_walks(const Objects& objects, Examination& found) {
+    const Object* executable = objects.executable();
+    if (executable == nullptr || executable->file == nullptr || !executable->file->interpreter().empty()) return;
+    if (executable->file->string_starting_with("libunknot_walks.a ").empty()) return;
+    found.shim_library = "libunknot_walks.a";
+    found.shim = {.present = true,
+                  .reached = false,
+                  .mode = Mode::walks,
+                  .probe = Probe::owner_words,
+                  .walk_mode = WalkMode::nonblocking};
+}
+
 void find_shim(const Process* process, const Objects& objects, const Environment& environment, Examination& found) {
     const Object* shim = objects.first_exporting("unknot_stats");
     if (process != nullptr) {
         const std::string note = note_on_replaced_library(*process, objects);
         if (!note.empty()) found.notes.push_back(note);
     }
-    if (shim == nullptr) return;
+    if (shim == nullptr) return find_linked_walks(objects, found);
     found.shim.present = true;
     found.shim_library = shim->path;
     if (process != nullptr) {
@@ -128,6 +141,7 @@ void judge_it(const Process* process, const Objects& objects, Examination& found
     facts.knows_libgcc = found.allocator.knows_libgcc;
     facts.malloc_in_executable = found.allocator.in_executable;
     facts.is_static = found.libc.is_static;
+    facts.is_static_glibc = found.libc.is_static && found.libc.name == "glibc";
     facts.sanitizer = found.allocator.sanitizer;
     for (const Walker& walker : found.walkers) {
         facts.walker_allocates = facts.walker_allocates || walker.allocates();

@@ -76,8 +76,10 @@ std::string sentence(Advice advice, const Examination& found) {
         case Advice::use_another_allocator:
             return "use an allocator that takes no stack traces: glibc's own, mimalloc, tcmalloc_minimal";
         case Advice::link_tcmalloc_minimal:
-            return "malloc is part of this executable, so no preloaded library can replace it: link it with "
-                   "libtcmalloc_minimal, or with tcmalloc as a shared library";
+            return found.libc.is_static
+                       ? "link it with libtcmalloc_minimal, the same allocator without stack traces"
+                       : "malloc is part of this executable, so no preloaded library can replace it: link it with "
+                         "libtcmalloc_minimal, or with tcmalloc as a shared library";
         case Advice::set_protect_mode:
             return found.facts.malloc_in_executable ? "start it with UNKNOT_MODE=walks: the shim is loaded already"
                                                     : "start it with UNKNOT_MODE=protect: the shim is loaded already";
@@ -92,6 +94,8 @@ std::string sentence(Advice advice, const Examination& found) {
             return "start it with LD_PRELOAD=libunknot_walks.so, which protects it by its walks alone and leaves its "
                    "malloc as "
                    "it is";
+        case Advice::link_walks:
+            return "link libunknot_walks.a into it, as the last archive: unwinders' walks then never wait";
     }
     return {};
 }

@@ -134,6 +134,8 @@ std::string key_of(Advice advice) {
             return "use_shim";
         case Advice::use_walks_shim:
             return "use_walks_shim";
+        case Advice::link_walks:
+            return "link_walks";
     }
     return "unknown";
 }

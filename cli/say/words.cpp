@@ -254,7 +254,7 @@ std::string describe_shim(const Examination& found) {
     if (found.page)
         text += fmt::format(", version {}, probe {}, walks {}", found.page->library_version,
                             cli::name_of(found.page->page.probe), cli::name_of(found.page->page.walk_mode));
-    if (!found.shim.reached) text += ", not reached by malloc";
+    if (!found.shim.reached && found.shim.mode != Mode::walks) text += ", not reached by malloc";
     return text;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rows: two programs under five allocators and stack methods.
+// The rows: two programs under five allocators and stack methods, and once more with the walks alone.
 #include "examples/demo/cases.h"
 
 namespace demo {
@@ -41,6 +41,9 @@ std::vector<Case> all_cases(const std::filesystem::path& folder) {
     std::vector<Case> cases;
     for (const auto& [allocator, method, shown, main] : allocators) {
         for (const auto& [name, command] : programs) cases.push_back({name, allocator, method, shown, main, command});
+    }
+    for (const auto& [name, command] : programs) {
+        cases.push_back({name, "libtcmalloc.so.4", "", "walks only", false, command, "libunknot_walks.so"});
     }
     return cases;
 }

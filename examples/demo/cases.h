@@ -19,6 +19,7 @@ struct Case {
     // recommended instead.
     bool main = false;
     unknot::process::Command command = {};
+    std::string shim = "libunknot.so";
 };
 
 // `folder`: where the programs and the shim have been built.

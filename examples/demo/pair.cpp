@@ -91,9 +91,9 @@ std::string missing_preload(const Result& result) {
 
 }  // namespace
 
-PairResult run_pair(const Case& which, const std::filesystem::path& shim, const std::string& title) {
+PairResult run_pair(const Case& which, const std::filesystem::path& folder, const std::string& title) {
     const LogFolder log;
-    Command shimmed = preloading(which, shim.string() + " " + which.allocator);
+    Command shimmed = preloading(which, (folder / which.shim).string() + " " + which.allocator);
     shimmed.environment.emplace_back("UNKNOT_REPORT", "exit");
     shimmed.environment.emplace_back("UNKNOT_LOG", log.setting());
     Side without(preloading(which, which.allocator));

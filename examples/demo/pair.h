@@ -22,7 +22,7 @@ struct PairResult {
 struct Interrupted {};
 
 // Throws Interrupted when `stop_requested` turns true; both programs have been ended by then.
-PairResult run_pair(const Case& which, const std::filesystem::path& shim, const std::string& title);
+PairResult run_pair(const Case& which, const std::filesystem::path& folder, const std::string& title);
 
 // Set by the signal that ends the demo.
 extern volatile int stop_requested;

@@ -16,15 +16,16 @@
 #include "shim/doors/averted.h"
 #include "shim/doors/counting.h"
 #include "shim/doors/enter.h"
+#include "shim/doors/remembered_walks.h"
 #include "shim/loader/fork_handlers.h"
 #include "shim/loader/inner_code.h"
 #include "shim/loader/loaded_objects.h"
 #include "shim/loader/loader_lock.h"
 #include "shim/loader/native_walk.h"
 #include "shim/loader/own_stack.h"
+#include "shim/loader/return_addresses.h"
 #include "shim/log/witness.h"
 #include "shim/system/libc_functions.h"
-#include "shim/system/object_names.h"
 #include "shim/system/platform.h"
 
 namespace unknot {
@@ -79,39 +80,6 @@ struct FirstCall {
     }
 };
 
-// No return address. Stands in place of one while this thread changes what it remembers of it: a signal handler's walk
-// in between sees that, and neither believes nor changes anything. (Should it jump out, this thread remembers no more.)
-const void* const being_changed = reinterpret_cast<const void*>(1);
-
-// The walk that has just ended, by code outside the allocator, went without a call of ours: the next one from there is
-// plain.
-void learn_plain_walk(ThreadState& thread, const void* caller) {
-    if (thread.plain_walk.caller == being_changed) return;
-    if (!keeps_snapshot() || !snapshot_is_current() || !is_list_trusted()) return;
-    PlainWalk& plain = thread.plain_walk;
-    plain.caller = being_changed;
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    plain.adds = __atomic_load_n(loader_version.adds, __ATOMIC_RELAXED);  // Relaxed, both: as in is_plain_walk.
-    plain.loaded = __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED);
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    plain.caller = caller;
-}
-
-// Nobody waits for this thread's walks, and this is no child of a fork that is still to be repaired.
-bool nothing_to_notice() {
-    return cleared_in_children.load(std::memory_order_relaxed)->contended.load(std::memory_order_relaxed) ==
-           ClearedInChildren::uncontended;
-}
-
-// Relaxed: they change under the loader's write lock. Whoever does not own it gets an answer that may be old as soon as
-// it is there, and then the snapshot is outdated for the length of this walk, as after every look of ours.
-bool is_plain_walk(const ThreadState& thread, const void* caller) {
-    const PlainWalk& plain = thread.plain_walk;
-    return plain.caller == caller && nothing_to_notice() &&
-           __atomic_load_n(loader_version.adds, __ATOMIC_RELAXED) == plain.adds &&
-           __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED) == plain.loaded;
-}
-
 bool may_be_inside_allocator(InnerCode code) {
     return code == InnerCode::allocator || code == InnerCode::unwinder || code == InnerCode::throwing;
 }
@@ -155,8 +123,10 @@ bool try_to_walk_for_real(ThreadState& thread, InnerCode caller, Callback callba
 }
 
 bool walk_from_snapshot(Callback callback, void* data, int& result) {
+    const bool outdated = !snapshot_is_current();
     if (!walk_snapshot(callback, data, result)) return false;
     count(unknot_stats.walks_from_snapshot);
+    if (outdated) count(unknot_stats.walks_from_outdated);
     return true;
 }
 
@@ -246,32 +216,10 @@ int walk_by_others(ThreadState& thread, const void* place, Callback callback, vo
         if (looks_like_unwinding(data)) return walk_without_waiting(thread, InnerCode::unwinder, place, callback, data);
         result = pass_on(thread, InnerCode::none, callback, data);
     }
-    if (thread.slow_calls == calls && !is_unwinders_place(thread, place, data)) learn_plain_walk(thread, place);
-    return result;
-}
-
-// What code asks for this walk? Remembered for the next walk of this thread: the answer is read before it is looked
-// whose it is. An unwinder that was loaded after the last snapshot is told by its name.
-InnerCode code_of(ThreadState& thread, const void* caller) {
-    WalkCaller& last = thread.last_walk_caller;
-    const std::uint32_t generation = inner_code_generation();
-    const InnerCode remembered = last.code;
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (last.address == caller && last.generation == generation) return remembered;
-    const InnerCode known = inner_code_at(caller);
-    if (known == InnerCode::none && !snapshot_is_current()) {
-        WitnessRecord record{};
-        name_object(caller, record);
-        return inner_code_named(record.object);
+    if (thread.slow_calls == calls && keeps_snapshot() && !is_unwinders_place(thread, place, data)) {
+        learn_plain_walk(thread, place);
     }
-    if (last.address == being_changed) return known;
-    last.address = being_changed;
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    last.code = known;
-    last.generation = generation;
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    last.address = caller;
-    return known;
+    return result;
 }
 
 UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data) {

@@ -132,7 +132,10 @@ void note_inner_code(const dl_phdr_info& object, InnerCode what) {
     if (what != InnerCode::unwinder) return;
     for (const char* name : throwing_names) {
         const DynamicSymbol function = find_dynamic_symbol(object, name);
-        note_range(function.start, function.bytes, InnerCode::throwing);
+        if (function.bytes == 0) continue;
+        // Without its first byte, behind which no call stands: the loader leaves that address on stacks when it binds a
+        // name, and nobody throws there.
+        note_range(function.start + 1, function.bytes - 1, InnerCode::throwing);
     }
 }
 

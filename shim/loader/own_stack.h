@@ -33,12 +33,6 @@ struct StackFindings {
 // the stack, is not this walk's.
 StackFindings look_at_own_stack(const void* frame, const void* unwinder, std::size_t limit = scan_limit);
 
-// Is this what an unwinder hands to its callback? Both known ones begin it with the address whose object they look for
-// (libunwind, src/dwarf/Gfind_proc_info-lsb.c, struct dwarf_callback_data; libgcc, unwind-dw2-fde-dip.c, struct
-// unw_eh_callback_data), and that address is a return address on their own thread's stack. A word that is neither a
-// return address nor stands on this stack a second time is somebody else's; `data` may be anything.
-bool looks_for_own_return_address(const void* data, const void* frame);
-
 // Is `upper` a frame further up on the stack that `frame` stands on? No, where more than a megabyte or a page that
 // cannot be read lies between the two.
 bool is_further_up(const void* upper, const void* frame);

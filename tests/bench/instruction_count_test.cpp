@@ -98,6 +98,13 @@ TEST_P(HotPathInstructions, of_a_null_interposer_are_one_jump_per_call) {
     EXPECT_LE(interposed - bare, 3 * slack);
 }
 
+// libunknot_walks.so is in no allocation's way.
+TEST_P(HotPathInstructions, by_walks_alone_are_the_allocators_own) {
+    const Loop& loop = GetParam();
+    EXPECT_DOUBLE_EQ(instructions_per_turn(loop, before_allocator("libunknot_walks.so")),
+                     instructions_per_turn(loop, allocator));
+}
+
 // A storm of walks that allocate nothing.
 TEST(WalkInstructions, stay_within_the_budget) {
     constexpr Loop walk{"shortest_walk", 26};

@@ -209,6 +209,26 @@ TEST(Doctor, examines_a_static_program) {
     EXPECT_TRUE(found.json["libc"]["static"]);
 }
 
+// By the words that it leaves there, stripped or not; whose malloc a stripped one has is not known.
+TEST(Doctor, knows_the_archive_in_a_static_program) {
+    if (access(built("static_tcmalloc_walks_stripped").c_str(), X_OK) != 0) {
+        GTEST_SKIP() << "this system has no archives to link it with";
+    }
+    const auto told = [](const char* program) {
+        return only_of(json_of(unknot({"doctor", "--json", "--", built(program)}, {{"LD_PRELOAD", ""}})));
+    };
+    const auto bare = told("static_tcmalloc");
+    EXPECT_EQ(bare["verdict"], "at risk");
+    EXPECT_EQ(bare["advice"].back()["key"], "link_walks");
+    for (const auto& [program, verdict] :
+         {std::pair("static_tcmalloc_walks", "protected"), std::pair("static_tcmalloc_walks_stripped", "unknown")}) {
+        const auto cured = told(program);
+        EXPECT_EQ(cured["verdict"], verdict) << program;
+        EXPECT_EQ(cured["shim"]["library"], "libunknot_walks.a") << program;
+        EXPECT_EQ(cured["shim"]["mode"], "walks") << program;
+    }
+}
+
 TEST(Doctor, examines_a_command_without_starting_it) {
     const Folder folder;
     const std::string mark = folder / "started";

@@ -42,10 +42,29 @@ void expect_runs(const process::Command& command, const Allocator& allocator, co
     for (std::size_t i = 0; i < why.size(); ++i) EXPECT_GT(sums[i], 0u) << why[i];
 }
 
+void expect_by_walks(const process::Command& command, const Allocator& allocator, ByWalks fate) {
+    if (fate == ByWalks::hangs) {
+        int tries = 0;
+        while (run_with_walks(command, allocator).result.outcome != process::Outcome::hung)
+            ASSERT_LT(++tries, most_tries) << "cured by walks alone after all: docs/incidents.md is to say so";
+        return;
+    }
+    for (int run = 0; run < shimmed_runs; ++run) {
+        const ShimmedRun shimmed = run_with_walks(command, allocator);
+        ASSERT_TRUE(shimmed.result.succeeded()) << "walks alone: " << shimmed.story();
+        ASSERT_TRUE(shimmed.report) << "walks alone: no report; " << shimmed.story();
+        EXPECT_EQ(shimmed.report->word("mode"), "walks");
+        EXPECT_EQ(shimmed.report->word("probe"), "owner_words");
+        EXPECT_EQ(shimmed.report->number("diverted"), 0u);
+        EXPECT_EQ(shimmed.report->number("deferred"), 0u);
+    }
+}
+
 void expect_cured(const process::Command& command, const Allocator& allocator, const Counters& why,
                   const std::string& mode) {
     expect_bare_hang(command, allocator);
     expect_runs(command, allocator, why, mode);
+    expect_by_walks(command, allocator, ByWalks::runs);
 }
 
 }  // namespace unknot::preload

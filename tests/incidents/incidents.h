@@ -30,7 +30,10 @@ void expect_bare_hang(const process::Command& command, const Allocator& allocato
 // `mode`: empty for auto.
 void expect_runs(const process::Command& command, const Allocator& allocator, const Counters& why,
                  const std::string& mode);
-// Both.
+// What becomes of it under libunknot_walks.so.
+enum class ByWalks { runs, hangs };
+void expect_by_walks(const process::Command& command, const Allocator& allocator, ByWalks fate);
+// All three; by walks alone it runs too.
 void expect_cured(const process::Command& command, const Allocator& allocator, const Counters& why,
                   const std::string& mode = "");
 

@@ -24,6 +24,8 @@ TEST(Incident, g3log_324) {
         EXPECT_TRUE(shimmed.result.succeeded()) << shimmed.story();
         EXPECT_EQ(shimmed.result.out, "crashed, and the stack is known\ndiverted\n");
     }
+    expect_by_walks(program("incidents/crash_in_malloc"), glibc,
+                    ByWalks::hangs);  // the lock is libc's, not the loader's
 }
 
 // jemalloc/jemalloc/issues/2505, /1438, apache/doris/issues/65428, ClickHouse/ClickHouse/pull/66346,
@@ -38,6 +40,7 @@ TEST(Incident, jemalloc_2505) {
     const std::string tool = built("incidents/libincident_looks_up_in_walk.so ");
     expect_bare_hang(command, preloading((tool + jemalloc).c_str()));
     expect_runs(command, preloading(jemalloc.c_str()), {"diverted", "walks"}, "");
+    expect_by_walks(command, preloading(jemalloc.c_str()), ByWalks::runs);
 }
 
 // fredericgermain/LeakTracer/issues/14, jemalloc/jemalloc/issues/443: something else than the shim stands before
@@ -50,6 +53,7 @@ TEST(Incident, leaktracer_14) {
         run_bare(command, preloading(built("incidents/libincident_looks_up_in_malloc.so").c_str()));
     EXPECT_TRUE(bare.outcome == process::Outcome::hung || bare.outcome == process::Outcome::killed) << describe(bare);
     expect_runs(command, preloading(""), {"diverted", "deferred"}, "protect");
+    expect_by_walks(command, preloading(""), ByWalks::runs);
 }
 
 // 4: unwinding in signal handlers
@@ -112,13 +116,12 @@ std::vector<pid_t> children_named_in(const std::string& out) {
 // owned. Child: malloc -> GetStackTrace -> write lock, for ever.
 TEST(Incident, glibc_fork_beside_walk) {
     expect_bare_hang(program("victims/fork_during_walk"), tcmalloc);
-    for (int run = 0; run < shimmed_runs; ++run) {
+    for (const char* library : {"libunknot.so ", "libunknot.so ", "libunknot.so ", "libunknot_walks.so "}) {
         const process::LogFolder log;
         process::Command command = program("victims/fork_during_walk");
         command.environment.emplace_back("UNKNOT_REPORT", "exit");
         command.environment.emplace_back("UNKNOT_LOG", log.setting());
-        const process::Result parent =
-            run_bare(command, preloading((built("libunknot.so ") + tcmalloc.soname).c_str()));
+        const process::Result parent = run_bare(command, preloading((built(library) + tcmalloc.soname).c_str()));
         ASSERT_TRUE(parent.succeeded()) << describe(parent) << "\n" << parent.err;
         const std::vector<pid_t> children = children_named_in(parent.out);
         EXPECT_EQ(children.size(), 10u);
@@ -145,6 +148,7 @@ void expect_plugin_found() {
     EXPECT_TRUE(shimmed.result.succeeded()) << shimmed.story();
     ASSERT_TRUE(shimmed.report);
     EXPECT_EQ(shimmed.report->word("mode"), "protect");
+    expect_by_walks(program("victims/runpath_plugin"), tcmalloc, ByWalks::runs);
 }
 
 // bloomberg/memray/issues/212, openucx/ucx/issues/4001, VirtualGL/virtualgl/issues/266 and others:

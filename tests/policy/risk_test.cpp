@@ -76,6 +76,9 @@ TEST(Advice, is_never_what_would_not_work_there) {
         << "a malloc that is the program's own cannot be replaced, its walks can";
     facts.is_static = true;
     EXPECT_FALSE(judge(facts).advice.has(Advice::use_walks_shim)) << "no loader, no preload";
+    EXPECT_FALSE(judge(facts).advice.has(Advice::link_walks)) << "of another libc";
+    facts.is_static_glibc = true;
+    EXPECT_TRUE(judge(facts).advice.has(Advice::link_walks));
 
     facts = RiskFacts{};  // a malloc of the program's own that nobody knows
     facts.allocator.glibc_minor = 36;

@@ -68,7 +68,7 @@ void PrintTo(const Shape& shape, std::ostream* out) {
 
 class Hang : public testing::TestWithParam<Shape> {};
 
-TEST_P(Hang, happens_without_the_shim_and_never_with_it) {
+TEST_P(Hang, happens_without_the_shim_and_never_with_it_or_its_walks_alone) {
     const Shape& shape = GetParam();
     int tries = 0;
     bool hung = false;
@@ -93,6 +93,13 @@ TEST_P(Hang, happens_without_the_shim_and_never_with_it) {
         EXPECT_EQ(shimmed.report->number("forwarded"), 0u);
     }
     EXPECT_TRUE(hung) << "the reproducer no longer hangs";
+
+    const ShimmedRun by_walks = run_with_walks(shape.command, tcmalloc);
+    ASSERT_TRUE(by_walks.result.succeeded()) << "walks alone: " << by_walks.story();
+    ASSERT_TRUE(by_walks.report) << "walks alone: no report; " << by_walks.story();
+    EXPECT_EQ(by_walks.report->word("mode"), "walks");
+    EXPECT_EQ(by_walks.report->number("diverted"), 0u);
+    EXPECT_EQ(by_walks.report->number("deferred"), 0u);
 }
 
 std::vector<Shape> shapes_of_this_system() {

@@ -29,16 +29,27 @@ process::Result run_bare(process::Command command, const Allocator& allocator) {
     return process::run(command);
 }
 
-ShimmedRun run_with_shim(process::Command command, const Allocator& allocator, const std::string& mode) {
+namespace {
+ShimmedRun run_with(const char* library, process::Command command, const Allocator& allocator,
+                    const std::string& mode) {
     const process::LogFolder log;
     command.environment.emplace_back("UNKNOT_MODE", mode);
     command.environment.emplace_back("UNKNOT_REPORT", "exit");
     command.environment.emplace_back("UNKNOT_LOG", log.setting());
-    set_preload(command, built("libunknot.so ") + allocator.soname);
+    set_preload(command, built(library) + " " + allocator.soname);
     process::Result result = process::run(command);
     const pid_t pid = result.pid;
     const std::string text = log.text(pid);
     return {std::move(result), text, process::ReportLine::find(text, pid)};
+}
+}  // namespace
+
+ShimmedRun run_with_shim(process::Command command, const Allocator& allocator, const std::string& mode) {
+    return run_with("libunknot.so", std::move(command), allocator, mode);
+}
+
+ShimmedRun run_with_walks(process::Command command, const Allocator& allocator) {
+    return run_with("libunknot_walks.so", std::move(command), allocator, "");
 }
 
 std::string ShimmedRun::story() const {

@@ -62,5 +62,7 @@ struct ShimmedRun {
 
 // `mode`: a value of UNKNOT_MODE, empty for the default.
 ShimmedRun run_with_shim(process::Command command, const Allocator& allocator, const std::string& mode);
+// Under libunknot_walks.so instead.
+ShimmedRun run_with_walks(process::Command command, const Allocator& allocator);
 
 }  // namespace unknot::preload

@@ -3,9 +3,10 @@
 """Runs every load of a soak at once, for so many minutes, and says whether all of them got on, ended well, and stayed
 as large as they were.
 
-    drive.py BUILD_FOLDER [MINUTES] [--only LOAD[,LOAD...]] [--record | --bare]
+    drive.py BUILD_FOLDER [MINUTES] [--only LOAD[,LOAD...]] [--record | --walks | --bare]
 
 --record: docs/soak.json and docs/plots/soak-*.svg are written anew. Without it nothing of the repository changes.
+--walks: under libunknot_walks.so in place of libunknot.so.
 --bare: without the shim, to see that this soak tells what hangs.
 Exits with 0 when every load was good, 1 when one was not, 2 for bad usage.
 """
@@ -44,6 +45,7 @@ def read_arguments():
     parser.add_argument("--only", default="", metavar="LOADS")
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--record", action="store_true")
+    way.add_argument("--walks", action="store_true")
     way.add_argument("--bare", action="store_true")
     parser.add_argument("--check", action="store_true", help="read the arguments and start nothing")
     arguments = parser.parse_args()
@@ -55,7 +57,7 @@ def read_arguments():
     if not 0.1 <= arguments.minutes <= LONGEST_MINUTES:
         refuse(f"MINUTES is a number from 0.1 to {LONGEST_MINUTES}, not {given}")
     measure.BUILD = os.path.realpath(arguments.build)
-    storms.is_bare = arguments.bare
+    storms.shim = "" if arguments.bare else storms.WALKS if arguments.walks else storms.WHOLE
     every = storms.all_loads()
     names = [name for name in arguments.only.split(",") if name]
     for name in names:
@@ -125,7 +127,7 @@ class Soak:
         said = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
         with open(path, "w", encoding="utf-8") as file:
             file.write(said)
-        say(f"soak: unknot doctor of {load.name}: {said.partition(chr(10))[0]}" + ("" if storms.is_bare else f"; all of it is in {path}"))
+        say(f"soak: unknot doctor of {load.name}: {said.partition(chr(10))[0]}" + (f"; all of it is in {path}" if storms.shim else ""))
 
     def sample(self):
         minutes = round((time.monotonic() - self.start) / 60, 3)
@@ -206,7 +208,8 @@ def main():
         soak = Soak(picked, arguments.minutes, folder, evidence)
         try:
             soak.run()
-            results = {load.name: judge.result(load, soak.samples[load.name], soak.over[load], arguments.minutes)
+            results = {load.name: judge.result(load, soak.samples[load.name], soak.over[load], arguments.minutes,
+                                               storms.shim == storms.WHOLE)
                        for load in picked}
         except KeyboardInterrupt:
             say("soak: interrupted")

@@ -11,7 +11,8 @@ FLAT_RATIO, FLAT_SLACK_KB, FLAT_ERRORS = 1.05, 1024, 4
 JUDGED_FROM_MINUTES = 8
 LINES = ("resident_kb", "committed_kb", "live_kb")
 LATENCIES = {"p99_ms": "99th percentile", "slowest_ms": "slowest"}  # shown, not judged: the machine has neighbours
-TOTALS = ("walks", "diverted", "deferred", "drained", "forwarded", "failed", "averted")
+TOTALS = ("walks", "walks_from_snapshot", "walks_from_outdated", "diverted", "deferred", "drained", "forwarded", "failed",
+          "averted")
 
 
 def mean(values):
@@ -39,26 +40,28 @@ def totals(load, samples):
     return {name: last.get(name) for name in TOTALS}
 
 
-def result(load, samples, why, minutes):
-    """`why`: hung, crashed or the like, None when it ended well."""
+def result(load, samples, why, minutes, diverts=True):
+    """`why`: hung, crashed or the like, None when it ended well. `diverts`: under the whole shim."""
     one = {"allocator": load.allocator, "figures": load.figures(), "totals": totals(load, samples),
            "reported": bool(load.report()), "lines": {name: line(samples, name) for name in LINES},
            "latency": {name: line(samples, name) for name in LATENCIES}}
     faults = [why] if why else []
     if not faults:
-        faults = complaints(one, minutes)
+        faults = complaints(one, minutes, diverts)
     one["verdict"] = "; ".join(faults) or "good"
     return one
 
 
-def complaints(one, minutes):
+def complaints(one, minutes, diverts):
     faults, counts = [], one["totals"]
     if not one["reported"]:
         faults.append("wrote no report at its end")
     if not sum(value for name, value in one["figures"].items() if not name.endswith("_us")):
         faults.append("got nothing done")
-    if not counts["diverted"]:
+    if diverts and not counts["diverted"]:
         faults.append("diverted nothing")
+    if not diverts and (counts["diverted"] or counts["deferred"]):
+        faults.append(f"{counts['diverted']} diverted, {counts['deferred']} deferred by walks alone")
     if counts["deferred"] != counts["drained"]:
         faults.append(f"{counts['deferred']} deferred, {counts['drained']} drained")
     if counts["forwarded"]:
@@ -73,7 +76,7 @@ def complaints(one, minutes):
 
 def table(results):
     """As Markdown."""
-    rows = [["load", "allocator", "done", "walks", "diverted", "deferred = drained", "forwarded", "averted",
+    rows = [["load", "allocator", "done", "walks", "from the snapshot", "from an outdated one", "diverted", "deferred = drained", "forwarded", "averted",
              "resident, MiB: first tenth, last tenth", "last third / middle third", "verdict"]]
     for name, one in results.items():
         counts, curve = one["totals"], one["lines"]["resident_kb"]
@@ -81,11 +84,11 @@ def table(results):
         drained = f"{counts['deferred']:,}" if counts["deferred"] is not None else "-"
         if counts["deferred"] != counts["drained"]:
             drained += f" != {counts['drained']:,}"
-        rows.append([name, one["allocator"], done or "-"] + [number(counts["walks"]), number(counts["diverted"]),
-                    drained, number(counts["forwarded"]), number(counts["averted"]),
+        rows.append([name, one["allocator"], done or "-"] + [number(counts["walks"]), number(counts["walks_from_snapshot"]),
+                    number(counts["walks_from_outdated"]), number(counts["diverted"]), drained, number(counts["forwarded"]), number(counts["averted"]),
                     f"{curve['first_tenth'] / 1024:.1f}, {curve['last_tenth'] / 1024:.1f}" if curve else "-",
                     f"{curve['last_third'] / curve['middle_third']:.3f}" if curve else "-", one["verdict"]])
-    rows.insert(1, ["---"] * 3 + ["---:"] * 7 + ["---"])
+    rows.insert(1, ["---"] * 3 + ["---:"] * 9 + ["---"])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 

@@ -30,8 +30,8 @@ class Ended:
         return self.counts
 
 
-def verdict(load, some=(), minutes=60):
-    return judge.result(load, list(some), None, minutes)["verdict"]
+def verdict(load, some=(), minutes=60, diverts=True):
+    return judge.result(load, list(some), None, minutes, diverts)["verdict"]
 
 
 class Judge(unittest.TestCase):
@@ -64,6 +64,10 @@ class Judge(unittest.TestCase):
     def test_a_load_that_did_nothing_is_not_good(self):
         self.assertIn("got nothing done", verdict(Ended({"loads": 0, "p99_us": 3.0})))
         self.assertIn("diverted nothing", verdict(Ended(diverted=0)))
+
+    def test_walks_alone_divert_nothing(self):
+        self.assertEqual(verdict(Ended(diverted=0, deferred=0, drained=0), diverts=False), "good")
+        self.assertEqual(verdict(Ended(), diverts=False), "5 diverted, 3 deferred by walks alone")
 
 
 if __name__ == "__main__":

@@ -34,12 +34,13 @@ FUZZED = {
 }
 
 
-is_bare = False  # without the shim and its doors: what deadlocks has to be told so
+# What stands before the allocator; "": nothing, and what deadlocks has to be told so.
+WHOLE, WALKS = "libunknot.so", "libunknot_walks.so"
+shim = WHOLE
 
 
 def preload(*libraries):
-    shim = [] if is_bare else [measure.built("libunknot.so")]
-    return ":".join(shim + [library for library in libraries if library and not (is_bare and "libunknot_" in library)])
+    return ":".join(([measure.built(shim)] if shim else []) + [library for library in libraries if library])
 
 
 def progress_line(line):
@@ -83,7 +84,8 @@ class Load:
         self.watched = self.launch([part.replace("SECONDS", str(seconds)) for part in self.arguments])
 
     def launch(self, arguments):
-        return Watched(arguments, preload(*self.libraries), self.variables, self.folder, self.read_line, self.nice)
+        variables = self.variables | {"UNKNOT_MODE": "protect" if shim == WHOLE else "auto"}
+        return Watched(arguments, preload(*self.libraries), variables, self.folder, self.read_line, self.nice)
 
     def pid(self):
         return self.watched.pid
@@ -208,11 +210,15 @@ def all_loads():
     built = measure.built
     loads = []
     for number, (name, (library, vendor)) in enumerate(FUZZED.items(), 1):
+        if vendor and shim != WHOLE:  # its doors stand behind the whole shim alone
+            continue
+        # jemalloc has no pvalloc, and libc's is no good beside it: the whole shim's is.
+        without = {"UNKNOT_WITHOUT_DOORS": "pvalloc"} if name == "jemalloc" and shim != WHOLE else {}
         doors = built(f"libunknot_{vendor}.so") if vendor else ""
         loads.append(Load(f"fuzz-{name}", library or "glibc",
                           [built("operations"), str(number), "SECONDS", str(FUZZER_THREADS),
                            "vendor" if vendor else "standard"], [built("operations")] + [doors] * bool(doors),
-                          [doors, library], generation_line, SAMPLES | KEEPS_NOTHING, NICE))
+                          [doors, library], generation_line, SAMPLES | KEEPS_NOTHING | without, NICE))
     loads += [
         Load("walks", TCMALLOC, [built("walk_memory"), "SECONDS", "1"], [built("walk_memory")], [TCMALLOC],
              walk_memory_line, nice=NICE),

@@ -57,7 +57,7 @@ class Watched:
 
         self.log_folder = log_folder
         os.makedirs(log_folder, exist_ok=True)
-        environment = measure.environment(preload, UNKNOT_MODE="protect", UNKNOT_REPORT="exit",
+        environment = measure.environment(preload, UNKNOT_REPORT="exit",
                                           UNKNOT_LOG=os.path.join(log_folder, "%p"), **variables)
         self.process = subprocess.Popen(arguments, env=environment, cwd=log_folder, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,

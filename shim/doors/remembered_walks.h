@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a thread remembers of the last place that asked it for a walk: whether such a walk allocates nothing, and what
+// code stands there.
+#pragma once
+
+#include "shim/loader/fork_handlers.h"
+#include "shim/loader/inner_code.h"
+#include "shim/loader/loaded_objects.h"
+#include "shim/loader/thread_state.h"
+
+namespace [[gnu::visibility("hidden")]] unknot {
+
+// Nobody waits for this thread's walks, and this is no child of a fork that is still to be repaired.
+inline bool nothing_to_notice() {
+    return cleared_in_children.load(std::memory_order_relaxed)->contended.load(std::memory_order_relaxed) ==
+           ClearedInChildren::uncontended;
+}
+
+// Relaxed: they change under the loader's write lock. Whoever does not own it gets an answer that may be old as soon as
+// it is there, and then the snapshot is outdated for the length of this walk, as after every look of ours.
+inline bool is_plain_walk(const ThreadState& thread, const void* caller) {
+    const PlainWalk& plain = thread.plain_walk;
+    return plain.caller == caller && nothing_to_notice() &&
+           __atomic_load_n(loader_version.adds, __ATOMIC_RELAXED) == plain.adds &&
+           __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED) == plain.loaded;
+}
+
+// The walk that has just ended, by code outside the allocator, went without a call of ours: the next one from there is
+// plain, while the snapshot stays exact.
+void learn_plain_walk(ThreadState& thread, const void* caller);
+
+// What code asks for this walk?
+InnerCode code_of(ThreadState& thread, const void* caller);
+
+}  // namespace unknot
