@@ -22,6 +22,7 @@ void find_shim(const Process* process, const Objects& objects, const Environment
     if (process != nullptr) {
         const std::string note = note_on_replaced_library(*process, objects);
         if (!note.empty()) found.notes.push_back(note);
+        found.shim_outdated = !note.empty();
     }
     if (shim == nullptr) return;
     found.shim.present = true;
