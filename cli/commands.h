@@ -59,4 +59,18 @@ struct RescueOptions {
 };
 int rescue(const RescueOptions& options);
 
+inline constexpr const char* default_listen = "127.0.0.1:9464";
+struct WatchOptions {
+    double interval_s = 15;
+    int rounds = 0;      // 0: until it is ended
+    std::string listen;  // ADDRESS:PORT; empty: no endpoint, unless nothing else is asked for
+    std::string textfile;
+    bool json = false;
+    bool per_process = false;
+    bool rescue = false;
+    double rescue_interval_s = 60;
+    std::string report_file;  // as with doctor
+};
+int watch(const WatchOptions& options);
+
 }  // namespace unknot::cli

@@ -37,8 +37,8 @@ int dispatch(const Words& words) {
     app.set_version_flag("--version", std::string("unknot ") + UNKNOT_VERSION);
     set_usage(&app, "unknot COMMAND [OPTIONS] ...");
     app.footer("unknot COMMAND --help tells more, with examples.");
-    const Subcommand commands[] = {add_run(app),   add_doctor(app),   add_stat(app),
-                                   add_check(app), add_immunise(app), add_rescue(app)};
+    const Subcommand commands[] = {add_run(app),      add_doctor(app), add_stat(app), add_check(app),
+                                   add_immunise(app), add_rescue(app), add_watch(app)};
     if (words.own.empty()) throw Trouble("a command is needed; see unknot --help");
     if (words.name() == "version") throw Trouble("version takes nothing more");
     if (!words.name().empty()) expect_command(app, words.name());

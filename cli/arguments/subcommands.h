@@ -22,6 +22,7 @@ Subcommand add_doctor(CLI::App& app);
 Subcommand add_stat(CLI::App& app);
 Subcommand add_immunise(CLI::App& app);
 Subcommand add_rescue(CLI::App& app);
+Subcommand add_watch(CLI::App& app);
 
 // CLI11 writes its own usage line, which knows nothing of what follows "--".
 void set_usage(CLI::App* parser, const std::string& usage);

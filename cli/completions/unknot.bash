@@ -18,18 +18,19 @@ _unknot() {
         --allocator) mapfile -t COMPREPLY < <(compgen -W "tcmalloc tcmalloc_minimal mimalloc jemalloc" -f -- "$word"); return ;;
         --mode) mapfile -t COMPREPLY < <(compgen -W "auto protect walks observe off" -- "$word"); return ;;
         --format) mapfile -t COMPREPLY < <(compgen -W "text json openmetrics" -- "$word"); return ;;
-        --library | --report | --core | --exe | --sysroot) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+        --library | --report | --core | --exe | --sysroot | --textfile) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         --only) mapfile -t COMPREPLY < <(compgen -W "deadlocked at-risk unknown protected not-affected" -- "$word"); return ;;
-        --watch | --count) return ;;
+        --watch | --count | --interval | --listen | --rescue-interval) return ;;
     esac
     local options=""
     case $command in
-        "") options="run doctor stat check rescue immunise help version --help --version" ;;
+        "") options="run doctor stat check rescue immunise watch help version --help --version" ;;
         run) options="--allocator --mode --stats --library --dry-run --json --help --" ;;
         doctor) options="--all --only --core --exe --sysroot --json --report --help --" ;;
         check) options="--library --json --help" ;;
         stat) options="--all --watch --count --format --json --help" ;;
         rescue) options="--dry-run --help" ;;
+        watch) options="--listen --textfile --json --interval --count --per-process --report --rescue --rescue-interval --help" ;;
         immunise | immunize) options="--undo --dry-run --help" ;;
     esac
     if [[ $word != -* && $command =~ ^(doctor|stat|rescue|immuni[sz]e)$ ]]; then

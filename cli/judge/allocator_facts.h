@@ -2,6 +2,8 @@
 // Which malloc a process really uses, and how that allocator takes its stack traces.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -9,6 +11,14 @@
 #include "policy/allocator.h"
 
 namespace unknot::cli {
+
+// gperftools' stack methods, as they stand in the process (stack_method.h).
+struct MethodTable {
+    std::uint64_t variable = 0;                 // where the pointer to the row in force stands; 0: not found
+    std::uint64_t in_force = 0;                 // what it points at
+    StackMethod method = StackMethod::unknown;  // that row's
+    std::map<std::string, std::uint64_t> rows;  // every row, by the method's name as gperftools spells it
+};
 
 struct AllocatorFacts {
     AllocatorEvidence evidence;
@@ -18,6 +28,7 @@ struct AllocatorFacts {
     std::string version;             // as the object says, or its file name's
     std::string method_source;       // how the stack method is known, in words
     std::string unwinder;            // object that unwinds for it
+    MethodTable methods;             // of gperftools' full build in a process
     bool full_build = false;         // takes stack traces
     bool knows_generic_fp = false, knows_libgcc = false;
     // What it would unwind with, were its import of its unwinder not cut (`unknot immunise`).

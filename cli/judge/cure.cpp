@@ -46,8 +46,7 @@ void find_original_method(const Process& process, const Object& object, const Me
     }
 }
 
-bool by_method_table(const Process& process, const Object& object, Cure& cure) {
-    const MethodTable table = method_table_of(process, object);
+bool by_method_table(const Process& process, const Object& object, const MethodTable& table, Cure& cure) {
     // The exact name: generic_fp_unsafe reads addresses that it has not checked.
     const auto row = table.rows.find("generic_fp");
     if (table.variable == 0 || row == table.rows.end()) return false;
@@ -143,7 +142,7 @@ Cure cure_of(const Process& process, const Objects& objects, const AllocatorFact
         cure.why_not = fmt::format("how to cure {} while it runs is not known", object->name());
         return cure;
     }
-    if (is_gperftools && by_method_table(process, *object, cure)) return cure;
+    if (is_gperftools && by_method_table(process, *object, allocator.methods, cure)) return cure;
     by_import(process, objects, *object, allocator, cure);
     return cure;
 }

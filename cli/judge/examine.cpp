@@ -35,6 +35,7 @@ void find_shim(const Process* process, const Objects& objects, const Environment
     if (process != nullptr) {
         const std::string note = note_on_replaced_library(*process, objects);
         if (!note.empty()) found.notes.push_back(note);
+        found.shim_outdated = !note.empty();
     }
     if (shim == nullptr) return find_linked_walks(objects, found);
     found.shim.present = true;

@@ -33,6 +33,7 @@ struct Examination {
 
     ShimFacts shim;
     std::string shim_library;
+    bool shim_outdated = false;  // the file at that path is another build now, or gone
     std::optional<PageReading> page;
     Deadlock deadlock;
     Cure cure;

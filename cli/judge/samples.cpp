@@ -8,12 +8,23 @@
 
 namespace unknot::cli {
 
-void Samples::add(std::vector<ThreadState> threads) {
-    Snapshot& snapshot = all_.emplace_back();
+Snapshot snapshot_of(std::vector<ThreadState> threads) {
+    Snapshot snapshot;
     for (ThreadState& thread : threads) {
         const pid_t tid = thread.tid;
         snapshot.emplace(tid, std::move(thread));
     }
+    return snapshot;
+}
+
+pid_t thread_with_inner(const Snapshot& threads, std::int32_t inner) {
+    for (const auto& [tid, thread] : threads)
+        if (thread.inner_tid == inner) return tid;
+    return 0;
+}
+
+void Samples::add(std::vector<ThreadState> threads) {
+    all_.push_back(snapshot_of(std::move(threads)));
 }
 
 // A spin lock's waiter wakes up now and then (its futex wait has a timeout), so samples that met it awake do not count,
@@ -46,12 +57,6 @@ bool Samples::waits_for_a_thread(pid_t tid) const {
     const auto thread = last().find(tid);
     if (thread == last().end() || steady_wait(tid) == 0 || !never_ran(tid)) return false;
     return waits_for_ever(thread->second);
-}
-
-pid_t Samples::thread_with_inner(std::int32_t inner) const {
-    for (const auto& [tid, thread] : last())
-        if (thread.inner_tid == inner) return tid;
-    return 0;
 }
 
 const ThreadState* Samples::asleep(pid_t tid) const {

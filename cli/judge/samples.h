@@ -11,6 +11,8 @@
 namespace unknot::cli {
 
 using Snapshot = std::map<pid_t, ThreadState>;
+Snapshot snapshot_of(std::vector<ThreadState> threads);
+pid_t thread_with_inner(const Snapshot& threads, std::int32_t inner);  // 0: there is none
 
 class Samples {
   public:
@@ -23,8 +25,8 @@ class Samples {
     bool never_ran(pid_t tid) const;
     // Nobody outside the process, no clock and no file can end its wait.
     bool waits_for_a_thread(pid_t tid) const;
-    pid_t thread_with_inner(std::int32_t inner) const;  // 0: there is none
-    const ThreadState* asleep(pid_t tid) const;         // as the latest sample that met it asleep saw it; or nullptr
+    pid_t thread_with_inner(std::int32_t inner) const { return cli::thread_with_inner(last(), inner); }
+    const ThreadState* asleep(pid_t tid) const;  // as the latest sample that met it asleep saw it; or nullptr
 
   private:
     std::vector<Snapshot> all_;

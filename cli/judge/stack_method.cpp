@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <vector>
 
 namespace unknot::cli {
@@ -27,12 +28,25 @@ constexpr Name names[] = {{"libunwind", StackMethod::libunwind},
 constexpr std::size_t row_bytes = 40;  // four or five words, the name last or first
 constexpr std::size_t most_bytes = 16u << 20;
 
-std::vector<std::uint64_t> words_of(const Process& process, std::uint64_t start, std::uint64_t end) {
-    start = (start + 7) & ~std::uint64_t{7};
-    if (end < start + 8 || end - start > most_bytes) return {};
-    std::vector<std::uint64_t> words((end - start) / 8);
-    if (!process.read(start, words.data(), words.size() * 8)) words.clear();
-    return words;
+// The words of a range, as they stand in the process. Megabytes: not filled with zeros first.
+struct Words {
+    std::uint64_t start = 0;
+    bool constant = false;
+    std::size_t count = 0;  // 0: it could not be read
+    std::unique_ptr<std::uint64_t[]> words;
+    std::uint64_t operator[](std::size_t i) const { return words[i]; }
+};
+
+Words words_of(const Process& process, std::uint64_t bias, const ElfFile::Range& range) {
+    Words found;
+    found.constant = range.constant;
+    found.start = (bias + range.start + 7) & ~std::uint64_t{7};
+    const std::uint64_t end = bias + range.end;
+    if (end < found.start + 8 || end - found.start > most_bytes) return found;
+    const std::size_t count = (end - found.start) / 8;
+    found.words.reset(new std::uint64_t[count]);
+    if (process.read(found.start, found.words.get(), count * 8)) found.count = count;
+    return found;
 }
 
 struct Row {
@@ -49,37 +63,40 @@ MethodTable method_table_of(const Process& process, const Object& allocator) {
     for (const Name& name : names)
         for (const std::uint64_t address : allocator.file->strings_equal_to(name.text))
             texts[allocator.bias + address] = {name.method, name.text};
+    if (texts.empty()) return table;
+    // Nearly every word is out of these bounds, and an allocator has megabytes of them.
+    const std::uint64_t first_text = texts.begin()->first, last_text = texts.rbegin()->first;
     std::map<std::uint64_t, Row> rows;  // address of the pointer to the name
-    const auto ranges = allocator.file->writable_ranges();
-    for (const auto& range : ranges) {
-        const std::uint64_t start = (allocator.bias + range.start + 7) & ~std::uint64_t{7};
-        const auto words = words_of(process, start, allocator.bias + range.end);
-        for (std::size_t i = 0; i < words.size(); ++i)
-            if (const auto text = texts.find(words[i]); text != texts.end()) rows[start + i * 8] = text->second;
+    std::vector<Words> ranges;
+    for (const auto& range : allocator.file->writable_ranges()) {
+        const Words& words = ranges.emplace_back(words_of(process, allocator.bias, range));
+        for (std::size_t i = 0; i < words.count; ++i) {
+            if (words[i] < first_text || words[i] > last_text) continue;
+            if (const auto text = texts.find(words[i]); text != texts.end()) rows[words.start + i * 8] = text->second;
+        }
     }
     if (rows.empty()) return table;
-    const auto row_of = [&](std::uint64_t word) {
+    const std::uint64_t first_row = rows.begin()->first, last_row = rows.rbegin()->first;
+    const auto row_of = [&](std::uint64_t word) -> const Row* {
+        if (word > last_row || word + row_bytes <= first_row) return nullptr;
         const auto row = rows.lower_bound(word);
-        const bool near = word != 0 && row != rows.end() && row->first - word < row_bytes;
-        return near ? &row->second : nullptr;
+        return row->first - word < row_bytes ? &row->second : nullptr;
     };
     bool disagree = false;
-    for (const auto& range : ranges) {
-        const std::uint64_t start = (allocator.bias + range.start + 7) & ~std::uint64_t{7};
-        const auto words = words_of(process, start, allocator.bias + range.end);
-        for (std::size_t i = 0; i < words.size(); ++i) {
+    for (const Words& words : ranges) {
+        for (std::size_t i = 0; i < words.count; ++i) {
             const Row* row = row_of(words[i]);
             if (row == nullptr) continue;
             const bool in_list =
-                (i > 0 && row_of(words[i - 1]) != nullptr) || (i + 1 < words.size() && row_of(words[i + 1]) != nullptr);
+                (i > 0 && row_of(words[i - 1]) != nullptr) || (i + 1 < words.count && row_of(words[i + 1]) != nullptr);
             if (in_list) {
                 table.rows[row->name] = words[i];
                 continue;
             }
-            if (range.constant) continue;
+            if (words.constant) continue;
             // Two variables that disagree: neither is believed.
             disagree = disagree || (table.variable != 0 && table.in_force != words[i]);
-            table.variable = start + i * 8;
+            table.variable = words.start + i * 8;
             table.in_force = words[i];
             table.method = row->method;
         }
@@ -98,7 +115,8 @@ void find_stack_method(const Process* process, const Object& allocator, const En
     facts.knows_libgcc = knows("libgcc");
 
     if (process != nullptr) {
-        facts.evidence.stack_method = method_table_of(*process, allocator).method;
+        facts.methods = method_table_of(*process, allocator);
+        facts.evidence.stack_method = facts.methods.method;
         facts.method_source = "read from the process's memory";
         if (facts.evidence.stack_method != StackMethod::unknown) return;
     }

@@ -7,9 +7,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <set>
 #include <thread>
 
+#include "cli/judge/may_be_stuck.h"
 #include "cli/judge/samples.h"
 #include "cli/judge/steps.h"
 #include "cli/judge/waits.h"
@@ -33,7 +33,6 @@ class Search {
     Deadlock run();
 
   private:
-    bool is_worth_watching() const;
     bool nobody_else_can_move(const std::vector<CycleStep>& chain) const;
     bool follow(pid_t first);
     bool end_of(std::vector<CycleStep> chain, pid_t last);
@@ -47,32 +46,6 @@ class Search {
     Samples samples_;
     Steps steps_;
 };
-
-// A waiter for a loader lock, one whose chain of owners comes round or leads to nobody, or the only thread.
-bool Search::is_worth_watching() const {
-    for (const auto& entry : samples_.last()) {
-        std::set<pid_t> seen;
-        for (const ThreadState* thread = &entry.second; seen.insert(thread->tid).second;) {
-            const std::uint64_t address = waited_for(*thread);
-            if (address == 0) break;
-            if (result_.locks.at(address) != nullptr) return true;
-            if (samples_.last().size() == 1 && waits_for_ever(*thread)) return true;
-            const auto words = process_.read<MutexWords>(address);
-            // A lock without an owner word, libc's own, is rarely met with a waiter.
-            if (!words || !is_held_mutex(*words)) {
-                if (waits_for_mutex(*thread)) return true;
-                break;
-            }
-            const pid_t owner = samples_.thread_with_inner(words->owner);
-            if (owner == 0 && waits_for_mutex(*thread)) return true;
-            if (seen.contains(owner)) return true;
-            const auto next = samples_.last().find(owner);
-            if (next == samples_.last().end()) break;
-            thread = &next->second;
-        }
-    }
-    return false;
-}
 
 // Whoever could bring what the last of them waits for is itself one that waits for a thread.
 bool Search::nobody_else_can_move(const std::vector<CycleStep>& chain) const {
@@ -182,7 +155,7 @@ Deadlock Search::run() {
         return result_;
     }
     if (!readable) result_.cannot_tell = "this kernel does not tell what threads wait for (/proc/PID/task/TID/syscall)";
-    if (!is_worth_watching()) return result_;
+    if (!may_be_stuck(process_, samples_.last(), result_.locks)) return result_;
 
     for (int n = 1; n < samples_wanted; ++n) {
         std::this_thread::sleep_for(std::chrono::milliseconds(interval_ms));

@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "cli/read/kept_files.h"
+
 namespace unknot::cli {
 namespace {
 
@@ -29,6 +31,7 @@ std::shared_ptr<ElfFile> ElfFile::open(const std::string& path, std::string* why
         if (why != nullptr) *why = std::strerror(errno);
         return nullptr;
     }
+    if (auto kept = KeptFiles::same_as(file->fd_)) return kept;
     // Not mapped: whoever may write to the file can make it shorter, and end whoever reads a mapping of it.
     if (ready) file->elf_ = elf_begin(file->fd_, ELF_C_READ, nullptr);
     if (file->elf_ == nullptr || elf_kind(file->elf_) != ELF_K_ELF) {
@@ -36,6 +39,7 @@ std::shared_ptr<ElfFile> ElfFile::open(const std::string& path, std::string* why
         return nullptr;
     }
     file->read_headers();
+    KeptFiles::keep(file->fd_, file);
     return file;
 }
 

@@ -97,7 +97,9 @@ std::vector<pid_t> numeric_entries(const std::string& folder) {
     return found;
 }
 
-constexpr std::size_t start_time_field = 19;  // of stat_fields(): field 22 of proc(5)
+// Of stat_fields(); proc(5) counts from 1 and has two more in front.
+constexpr std::size_t parent_field = 1, start_time_field = 19, address_space_field = 20, start_code_field = 23,
+                      start_stack_field = 25;
 
 }  // namespace
 
@@ -143,9 +145,13 @@ Process::Process(pid_t pid)
     : Process(pid, open(fmt::format("/proc/{}", pid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
     const std::string text = slurp(folder() + "/stat");
     const auto fields = stat_fields(text);
-    if (fields.size() <= start_time_field) throw ProcessGone(fmt::format("there is no process {}", pid));
+    if (fields.size() <= start_stack_field) throw ProcessGone(fmt::format("there is no process {}", pid));
     name_ = stat_name(text);
-    start_time_ = number(fields[start_time_field]);
+    life_.start_time = number(fields[start_time_field]);
+    life_.start_code = number(fields[start_code_field]);
+    life_.start_stack = number(fields[start_stack_field]);
+    life_.address_space_bytes = number(fields[address_space_field]);
+    life_.parent = static_cast<pid_t>(number(fields[parent_field]));
     const std::string status = slurp(folder() + "/status");
     // A thread's id finds its process here too; its mutexes and its memory are the same, its task list is not.
     const std::uint64_t leader = status_number(status, "Tgid");
@@ -157,8 +163,8 @@ Process::Process(pid_t pid)
 
 bool Process::still_the_same() const {
     const auto fields = stat_fields(slurp(folder() + "/stat"));
-    return fields.size() > start_time_field && number(fields[start_time_field]) == start_time_ && fields[0] != "Z" &&
-           fields[0] != "X";
+    return fields.size() > start_time_field && number(fields[start_time_field]) == life_.start_time &&
+           fields[0] != "Z" && fields[0] != "X";
 }
 
 void Process::expect_still_the_same() const {
@@ -244,6 +250,25 @@ std::vector<Mapping> mappings_in(const std::string& text) {
     return found;
 }
 
+bool Process::read_system_call(const std::string& task, ThreadState& thread) const {
+    int error = 0;
+    const std::string syscall = slurp(task + "/syscall", &error);
+    thread.syscall_readable = error == 0 && !syscall.empty();
+    // A thread that has ended since its first file was read is none, not one that the kernel keeps silent about.
+    if (error == ESRCH || (error == ENOENT && access(task.c_str(), F_OK) != 0)) return false;
+    if (error == EACCES || error == EPERM) denied_ = missing_permission();
+    const auto words = split(syscall, ' ');
+    // "running", or "-1 SP PC" when stopped outside a system call.
+    if (words.size() == 9) {
+        thread.in_syscall = true;
+        thread.syscall = std::strtol(words[0].c_str(), nullptr, 10);
+        for (std::size_t i = 0; i < 6; ++i) thread.argument[i] = number(words[i + 1], 16);
+        thread.stack_pointer = number(words[7], 16);
+        thread.program_counter = number(words[8], 16);
+    }
+    return true;
+}
+
 std::optional<ThreadState> Process::thread(pid_t tid) const {
     const std::string task = fmt::format("{}/task/{}", folder(), tid);
     const std::string stat = slurp(task + "/stat");
@@ -259,21 +284,7 @@ std::optional<ThreadState> Process::thread(pid_t tid) const {
         status_number(status, "voluntary_ctxt_switches") + status_number(status, "nonvoluntary_ctxt_switches");
     const std::uint64_t inner = status_number(status, "NSpid");
     thread.inner_tid = inner == 0 ? tid : static_cast<pid_t>(inner);
-    int error = 0;
-    const std::string syscall = slurp(task + "/syscall", &error);
-    thread.syscall_readable = error == 0 && !syscall.empty();
-    // A thread that has ended since its first file was read is none, not one that the kernel keeps silent about.
-    if (error == ESRCH || (error == ENOENT && access(task.c_str(), F_OK) != 0)) return std::nullopt;
-    if (error == EACCES || error == EPERM) denied_ = missing_permission();
-    const auto words = split(syscall, ' ');
-    // "running", or "-1 SP PC" when stopped outside a system call.
-    if (words.size() == 9) {
-        thread.in_syscall = true;
-        thread.syscall = std::strtol(words[0].c_str(), nullptr, 10);
-        for (std::size_t i = 0; i < 6; ++i) thread.argument[i] = number(words[i + 1], 16);
-        thread.stack_pointer = number(words[7], 16);
-        thread.program_counter = number(words[8], 16);
-    }
+    if (!read_system_call(task, thread)) return std::nullopt;
     return thread;
 }
 
@@ -281,6 +292,19 @@ std::vector<ThreadState> Process::threads() const {
     std::vector<ThreadState> found;
     for (const pid_t tid : numeric_entries(folder() + "/task"))
         if (auto state = thread(tid)) found.push_back(std::move(*state));
+    return found;
+}
+
+std::vector<ThreadState> Process::waits() const {
+    std::vector<ThreadState> found;
+    for (const pid_t tid : numeric_entries(folder() + "/task")) {
+        ThreadState thread;
+        thread.tid = tid;
+        const std::string task = fmt::format("{}/task/{}", folder(), tid);
+        const std::uint64_t inner = inner_pid_ == pid_ ? 0 : status_number(slurp(task + "/status"), "NSpid");
+        thread.inner_tid = inner == 0 ? tid : static_cast<pid_t>(inner);
+        if (read_system_call(task, thread)) found.push_back(std::move(thread));
+    }
     return found;
 }
 

@@ -39,6 +39,20 @@ struct ThreadState {
     std::uint64_t stack_pointer = 0, program_counter = 0;
 };
 
+// What its line in /proc says, when the object was made.
+struct Life {
+    std::uint64_t start_time = 0;  // clock ticks since the boot: with the process id, this process and no other
+    // Another program's after exec. 0 or 1: may not be seen.
+    std::uint64_t start_code = 0, start_stack = 0;
+    std::uint64_t address_space_bytes = 0;  // 0: a kernel thread, or it has ended
+    pid_t parent = 0;
+    // The same process, and the same program in it.
+    bool operator==(const Life& other) const { return start_time == other.start_time && runs_the_program_of(other); }
+    bool runs_the_program_of(const Life& other) const {
+        return start_code == other.start_code && start_stack == other.start_stack;
+    }
+};
+
 class Process {
   public:
     // Throws ProcessGone or NotPermitted.
@@ -50,6 +64,7 @@ class Process {
     pid_t pid() const { return pid_; }
     pid_t inner_pid() const { return inner_pid_; }
     const std::string& name() const { return name_; }
+    const Life& life() const { return life_; }
     virtual std::string executable() const;  // path in the process's own root; empty: kernel thread or gone
     virtual std::string program() const;     // that file, whatever its path is, as this program can open it
     virtual bool is_zombie() const;          // it has ended, or its first thread has
@@ -63,6 +78,8 @@ class Process {
 
     virtual std::vector<Mapping> mappings() const;  // throws NotPermitted, ProcessGone
     virtual std::vector<ThreadState> threads() const;
+    // Of every thread its ids and the system call that it is in, and nothing else: a third of the reading.
+    std::vector<ThreadState> waits() const;
     std::optional<ThreadState> thread(pid_t tid) const;  // nullopt: it has ended
     virtual std::optional<std::uint64_t> auxiliary(std::uint64_t type) const;
     // The text after "key:" in the thread's status; empty: there is no such line, or no such thread any more.
@@ -94,8 +111,9 @@ class Process {
   private:
     Process(pid_t pid, int folder);
     std::string folder() const;
+    bool read_system_call(const std::string& task, ThreadState& thread) const;  // false: the thread has ended
     int folder_ = -1;
-    std::uint64_t start_time_ = 0;
+    Life life_;
     mutable std::string denied_;
 };
 

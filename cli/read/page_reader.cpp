@@ -73,11 +73,23 @@ std::optional<PageReading> read_page(const Process& process, const Objects& obje
     if (shim == nullptr) return std::nullopt;
     const auto symbol = shim->file->defined("unknot_stats");
     // Readers and writers may differ in how much of the page they have.
-    std::size_t size = std::min<std::size_t>(symbol->size, sizeof(StatsPage));
+    const std::size_t size = std::min<std::size_t>(symbol->size, sizeof(StatsPage));
     if (size < header_bytes)
         throw Trouble(fmt::format("unknot_stats in {} is too small to be a statistics page", shim->path));
+    PageReading place;
+    place.library = shim->path;
+    place.address = shim->bias + symbol->address;
+    place.bytes = size;
+    PageReading reading = read_page_again(process, place);
+    name_places(reading.under_loader_lock, objects);
+    name_places(reading.inside_allocator, objects);
+    return reading;
+}
+
+PageReading read_page_again(const Process& process, const PageReading& before) {
     StatsPage bytes{};
-    if (!process.read(shim->bias + symbol->address, &bytes, size)) {
+    const std::size_t size = std::min(before.bytes, sizeof bytes);
+    if (!process.read(before.address, &bytes, size)) {
         process.expect_still_the_same();
         if (!process.denied().empty())
             throw NotPermitted(
@@ -86,9 +98,9 @@ std::optional<PageReading> read_page(const Process& process, const Objects& obje
     }
     process.expect_still_the_same();
     PageReading reading = understand_page(&bytes, size);
-    reading.library = shim->path;
-    name_places(reading.under_loader_lock, objects);
-    name_places(reading.inside_allocator, objects);
+    reading.library = before.library;
+    reading.address = before.address;
+    reading.bytes = size;
     if (reading.page.pid != 0 && reading.page.pid != static_cast<std::uint32_t>(process.inner_pid()))
         reading.notes.push_back(
             fmt::format("the page was written by process {}, of which this one is a copy (fork)", reading.page.pid));

@@ -22,8 +22,11 @@ struct CounterRow {
 const std::vector<CounterRow>& counter_rows();
 
 struct PageReading {
-    StatsPage page{};             // zeroes where the writer knows less
-    std::string library;          // path of libunknot.so
+    StatsPage page{};     // zeroes where the writer knows less
+    std::string library;  // path of libunknot.so
+    // Where it lies in the process, and how many bytes were read.
+    std::uint64_t address = 0;
+    std::size_t bytes = 0;
     std::string library_version;  // printable
     std::vector<std::string> notes;
     bool has(std::size_t counter_index) const { return counter_index < page.counters; }
@@ -34,6 +37,8 @@ struct PageReading {
 // nullopt: the shim is not in the process. Throws Trouble when it is and its page is not one, NotPermitted when it
 // cannot be read.
 std::optional<PageReading> read_page(const Process& process, const Objects& objects);
+// The same page once more, of the same program; nothing is looked for. Throws as above, and ProcessGone.
+PageReading read_page_again(const Process& process, const PageReading& before);
 // The part that needs no process: `bytes` as they lay at the symbol. Throws Trouble.
 PageReading understand_page(const void* bytes, std::size_t size);
 

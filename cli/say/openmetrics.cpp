@@ -28,14 +28,14 @@ std::string labels_of(const StatRow& row) {
     return fmt::format("pid=\"{}\",name=\"{}\"", row.pid, escaped(row.name));
 }
 
+}  // namespace
+
 std::string family_of(const CounterRow& counter) {
     std::string name = fmt::format("unknot_{}", counter.name);
     if (std::string_view(counter.unit) == "bytes" && !name.ends_with("_bytes")) name += "_bytes";
     if (!counter.is_gauge) name += "_total";
     return name;
 }
-
-}  // namespace
 
 std::string openmetrics_of(const std::vector<StatRow>& rows) {
     std::string text;

@@ -23,6 +23,8 @@ std::vector<std::string> lines_of_witnesses(const PageReading& reading);
 std::string text_of(const StatRow& row);
 nlohmann::ordered_json json_of_page(const PageReading& reading);
 std::string json_of(const std::vector<StatRow>& rows, bool indented);
+// The name of the metric family of a counter, as Prometheus wants it: with its unit, and _total where it only grows.
+std::string family_of(const CounterRow& counter);
 std::string openmetrics_of(const std::vector<StatRow>& rows);
 
 }  // namespace unknot::cli

@@ -38,6 +38,12 @@ TEST(Json, of_a_core_dump_is_what_its_schema_says) {
     expect_valid({"doctor", "--json", "--core", folder / "dump." + idle.id()});
 }
 
+TEST(Json, of_the_watcher_is_what_its_schema_says) {
+    const Victim risky("cli_idle", {{"LD_PRELOAD", "libtcmalloc.so.4"}, {"TCMALLOC_STACKTRACE_METHOD", ""}});
+    const Victim dead("cli_stuck_loading", {}, {"joins", built("libcli_holds_loader_locks.so")});
+    expect_valid({"watch", "--json", "--count", "3", "--interval", "1"});
+}
+
 TEST(Json, of_statistics_and_of_a_dry_run_is_what_its_schema_says) {
     const Victim safe("cli_idle", shimmed);
     expect_valid({"stat", "--json", safe.id()});

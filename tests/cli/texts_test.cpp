@@ -31,8 +31,9 @@ std::set<std::string> options_of(const std::string& command) {
 }
 
 TEST(Texts, name_every_option_everywhere) {
-    for (const auto& [command, least] : {std::pair("run", 4u), std::pair("doctor", 4u), std::pair("stat", 4u),
-                                         std::pair("check", 2u), std::pair("rescue", 1u), std::pair("immunise", 2u)}) {
+    for (const auto& [command, least] :
+         {std::pair("run", 4u), std::pair("doctor", 4u), std::pair("stat", 4u), std::pair("check", 2u),
+          std::pair("rescue", 1u), std::pair("immunise", 2u), std::pair("watch", 9u)}) {
         const auto options = options_of(command);
         EXPECT_GE(options.size(), least) << command;
         for (const std::string& option : options) {
