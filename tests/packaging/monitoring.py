@@ -15,10 +15,15 @@ import urllib.request
 TCMALLOC = "libtcmalloc.so.4"
 
 
-def missing():
+def missing(unknot):
     """What is not here, or nothing."""
     if not shutil.which("prometheus"):
         return "prometheus"
+    if b"watch" not in subprocess.run([unknot, "--help"], capture_output=True).stdout:
+        return "unknot watch"
+    words = [unknot, "watch", "--listen", f"127.0.0.1:{free_port()}", "--count", "1"]
+    if b"without prometheus-cpp" in subprocess.run(words, capture_output=True).stderr:
+        return "prometheus-cpp (when the command was built)"
     said = subprocess.run(["/bin/true"], env={"LD_PRELOAD": TCMALLOC}, capture_output=True).stderr
     return f"{TCMALLOC} (package libgoogle-perftools4)" if said else ""
 
