@@ -28,6 +28,11 @@ def missing(unknot):
     return f"{TCMALLOC} (package libgoogle-perftools4)" if said else ""
 
 
+def again(deadlock):
+    """The reproducer over and over: it holds what it allocates, so that one long run of it would take all memory."""
+    return ["sh", "-c", 'while "$0" malloc 100000; do :; done', deadlock]
+
+
 def free_port():
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -56,6 +61,8 @@ class Monitored:
                                       f"--storage.tsdb.path={self.work}/data"], "prometheus")
 
     def start(self, words, name, **environment):
+        """Ends with this process, however that ends."""
+        words = ["setpriv", "--pdeathsig", "KILL", *words]
         with open(os.path.join(self.work, name), "wb") as log:
             process = subprocess.Popen(words, stdout=log, stderr=log, env={**os.environ, **environment})
         self.processes.append(process)
@@ -65,7 +72,7 @@ class Monitored:
         """The answer's data; None while Prometheus does not answer yet."""
         for one in (self.watch, self.prometheus):
             if one.poll() is not None:
-                raise SystemExit(f"{one.args[0]} has ended: " + "".join(self.log(name)[-600:] for name in ("watch", "prometheus")))
+                raise SystemExit(f"{one.args[3]} has ended: " + "".join(self.log(name)[-600:] for name in ("watch", "prometheus")))
         url = f"http://127.0.0.1:{self.port}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
         try:
             with urllib.request.urlopen(url) as answer:
