@@ -59,9 +59,8 @@ TEST(Callers, of_a_library_that_is_gone_are_known_by_its_name_alone) {
 TEST(Callers, are_reported_at_exit_most_frequent_first) {
     Variables variables = shim_in_mode("protect");
     variables.emplace_back("UNKNOT_REPORT", "exit");
-    process::Command command{{built("unknot"), "run", "--", "/usr/bin/python3", "-c",
-                              "import ctypes, sys; ctypes.CDLL(sys.argv[1])", built(plugin)},
-                             variables};
+    const process::Command command{
+        {"/usr/bin/python3", "-c", "import ctypes, sys; ctypes.CDLL(sys.argv[1])", built(plugin)}, variables};
     const process::Result result = process::run(command, {std::chrono::minutes(5), std::chrono::minutes(10)});
     ASSERT_TRUE(result.succeeded()) << result.err;
     const std::size_t first = result.err.find("under_loader_lock count=");
