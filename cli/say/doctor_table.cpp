@@ -30,7 +30,7 @@ class Widths {
         for (const Row& row : rows)
             for (std::size_t i = 0; i < row.size(); ++i) width_[i] = std::max(width_[i], row[i].size());
         constexpr std::size_t least_reason = 30, least_place = 8;
-        std::size_t others = least_reason;
+        std::size_t others = least_reason + 2;
         for (const Column each : {of_pid, of_name, of_verdict, of_allocator}) others += width_[each] + 2;
         const std::size_t room = terminal > others + least_place ? terminal - others : least_place;
         if (terminal != 0) width_[of_place] = std::min(width_[of_place], room);
@@ -95,7 +95,7 @@ void print_table(const std::vector<Examination>& found, const std::vector<std::s
         std::size_t at = 0;
         std::string text = widths.line(rows[i], at);
         const std::string& word = rows[i][of_verdict];
-        if (i != 0 && text.compare(at, word.size(), word) == 0)
+        if (i != 0 && at < text.size() && text.compare(at, word.size(), word) == 0)
             text.replace(at, word.size(), coloured(word, colour_of(found[i - 1].judgement.verdict), colours));
         fmt::print("{}\n", text);
     }

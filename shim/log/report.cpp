@@ -31,29 +31,32 @@ const char* name(WalkMode mode) {
     return mode == WalkMode::native ? "native" : "nonblocking";
 }
 
-void place(const WitnessRecord& record, const char* edge) {
-    Line line;
-    line << edge << " count=" << record.count << " at ";
+void add_place(Line& line, const WitnessRecord& record) {
     line << (record.object[0] != '\0' ? record.object : "?") << "+";
     line.hex(record.object[0] != '\0' ? record.offset : record.address);
-    write(line);
 }
 
-// The most frequent first. How many there are.
-unsigned places(const WitnessRecord (&records)[witness_records], const char* edge) {
+unsigned edges(const WitnessRecord (&records)[witness_records], const char* edge) {
     unsigned seen = 0;
-    bool said[witness_records] = {};
-    for (;;) {
-        std::size_t most = witness_records;
-        for (std::size_t i = 0; i < witness_records; ++i) {
-            if (said[i] || records[i].count == 0) continue;
-            if (most == witness_records || records[i].count > records[most].count) most = i;
-        }
-        if (most == witness_records) return seen;
-        said[most] = true;
+    for (const WitnessRecord& record : records) {
+        if (record.count == 0) continue;
         ++seen;
-        place(records[most], edge);
+        Line line;
+        line << edge << " count=" << record.count << " at ";
+        add_place(line, record);
+        write(line);
     }
+    return seen;
+}
+
+void add_busiest(Line& line, const WitnessRecord (&records)[witness_records]) {
+    const WitnessRecord* most = records;
+    for (const WitnessRecord& record : records)
+        if (record.count > most->count) most = &record;
+    if (most->count == 0) return;
+    line << " busiest_caller=";
+    add_place(line, *most);
+    line << " busiest_caller_calls=" << most->count;
 }
 
 }  // namespace
@@ -170,10 +173,11 @@ void statistics(const StatsPage& page) {
 #define UNKNOT_PRINT(counter, unit, kind, help) line << " " #counter "=" << page.counter;
     UNKNOT_COUNTERS(UNKNOT_PRINT)
 #undef UNKNOT_PRINT
+    add_busiest(line, page.under_loader_lock);
     write(line);
-    const unsigned under = places(page.under_loader_lock, "under_loader_lock");
     if (page.mode != Mode::observe) return;
-    const unsigned inside = places(page.inside_allocator, "inside_allocator");
+    const unsigned under = edges(page.under_loader_lock, "under_loader_lock");
+    const unsigned inside = edges(page.inside_allocator, "inside_allocator");
     Line verdict;
     if (under != 0 && inside != 0) {
         verdict << "verdict: both edges seen: this process can deadlock";

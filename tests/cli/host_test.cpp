@@ -90,7 +90,7 @@ TEST(Host, is_listed_with_reasons_beside_long_names) {
     };
     EXPECT_NE(table("0")[1].find(dead.place), std::string::npos) << "nothing is cut where nothing is as wide as that";
     for (const auto& [width, reason] :
-         {std::pair("120", "a thread that owns a loader lo"), std::pair("80", "a thread"), std::pair("30", "")}) {
+         {std::pair("120", "a thread that owns a loader"), std::pair("80", "a thread"), std::pair("30", "")}) {
         const auto lines = table(width);
         for (int line : {0, 1}) EXPECT_LE(lines[line].size(), std::strtoul(width, nullptr, 10)) << lines[line];
         EXPECT_NE(lines[1].find(reason), std::string::npos) << lines[1];
