@@ -32,7 +32,7 @@ std::vector<Victim> long_stretch_rows() {
         likely(stretch("constructor_keep", "constructor", "keep")),
         likely(stretch("constructor_consumer", "constructor", "consumer")),
         stretch("constructor_producer", "constructor", "producer"),
-        stretch("constructor_resize", "constructor", "resize"),
+        likely(stretch("constructor_resize", "constructor", "resize")),
         stretch("constructor_large", "constructor", "large"),
         stretch("constructor_news", "constructor", "news"),
         stretch("constructor_zeroed", "constructor", "zeroed"),

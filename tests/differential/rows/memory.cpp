@@ -46,7 +46,8 @@ std::vector<Victim> memory_rows() {
         {.name = "mimalloc_heap_destroy",
          .argv = {"mimalloc_heaps", "destroy"},
          .vendor_doors = true,
-         .leaves_out = all_but_mimalloc},
+         .leaves_out = all_but_mimalloc,
+         .likely = true},
         {.name = "mimalloc_heap_delete",
          .argv = {"mimalloc_heaps", "delete"},
          .vendor_doors = true,
@@ -58,7 +59,8 @@ std::vector<Victim> memory_rows() {
         {.name = "jemalloc_arena_destroy",
          .argv = {"jemalloc_arenas", "destroy"},
          .vendor_doors = true,
-         .leaves_out = all_but_jemalloc},
+         .leaves_out = all_but_jemalloc,
+         .likely = true},
     };
 }
 
