@@ -113,8 +113,6 @@ std::vector<Victim> start_rows() {
         // What must come before the first malloc of all finds no call of the shim's there.
         debugged("probe_before_malloc_debug", "probes", false),
         debugged("probe_behind_malloc_debug", "probes", true),
-        debugged("hooks_before_malloc_debug", "hooks", false),
-        debugged("hooks_behind_malloc_debug", "hooks", true),
         debugged("heap_image_before_malloc_debug", "heap_image", false),
         debugged("heap_image_behind_malloc_debug", "heap_image", true),
 
