@@ -13,12 +13,19 @@ constexpr std::size_t ways = 4;
 // Of callers that found no room, in all tables.
 constinit std::atomic<std::uint64_t> without_room{0};
 
+// No return address. Its record is somebody's, who writes a name; one who never comes back keeps it.
+constexpr std::uint64_t being_named = 1;
+
 // The record's old caller, or 0, is replaced. A sighting of either that comes between is lost or counted for the other.
 void replace(WitnessRecord& record, std::uint64_t before, std::uint64_t caller) {
     std::atomic_ref<std::uint64_t> address(record.address);
-    if (!address.compare_exchange_strong(before, caller, std::memory_order_relaxed)) return;
-    set(record.count, 1);
+    // Acquire pairs with the release below: the name that is written over has been written.
+    if (before == being_named || !address.compare_exchange_strong(before, being_named, std::memory_order_acquire))
+        return;
+    set(record.count, 0);  // readers skip it
     name_object(reinterpret_cast<const void*>(static_cast<std::uintptr_t>(caller)), record);
+    set(record.count, 1);
+    address.store(caller, std::memory_order_release);
 }
 
 }  // namespace

@@ -101,8 +101,10 @@ TEST_P(HotPathInstructions, of_a_null_interposer_are_one_jump_per_call) {
 // libunknot_walks.so is in no allocation's way.
 TEST_P(HotPathInstructions, by_walks_alone_are_the_allocators_own) {
     const Loop& loop = GetParam();
-    EXPECT_DOUBLE_EQ(instructions_per_turn(loop, before_allocator("libunknot_walks.so")),
-                     instructions_per_turn(loop, allocator));
+    // What two starts of the process differ by, spread over the turns; a single instruction in the way would be 1.
+    constexpr double starts_differ = 0.1;
+    EXPECT_NEAR(instructions_per_turn(loop, before_allocator("libunknot_walks.so")),
+                instructions_per_turn(loop, allocator), starts_differ);
 }
 
 // A storm of walks that allocate nothing.

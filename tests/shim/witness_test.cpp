@@ -60,7 +60,7 @@ TEST(Witness, keeps_the_frequent_one_among_many) {
 TEST(Witness, gives_a_record_away_whole) {
     Table table;
     for (WitnessRecord& each : table.records) {
-        each = {.address = 1, .offset = 99, .count = 1, .object = {}};
+        each = {.address = 4711, .offset = 99, .count = 1, .object = {}};
         std::strcpy(each.object, "libgone.so");
     }
     for (int turn = 0; turn < 10; ++turn) table.see(caller(7));
