@@ -40,6 +40,7 @@ void witness_elsewhere(WitnessRecord (&records)[witness_records], std::uint64_t 
         if (rarest == nullptr || value_of(record.count) < value_of(rarest->count)) rarest = &record;
     }
     // On average when as many have come in vain as the rarest was seen: the frequent ones stay, or soon come in.
+    // Relaxed: a die, not a count.
     const std::uint64_t enough = value_of(rarest->count) + 1;
     if (without_room.fetch_add(1, std::memory_order_relaxed) % enough == 0)
         replace(*rarest, value_of(rarest->address), caller);

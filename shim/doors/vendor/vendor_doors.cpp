@@ -219,10 +219,15 @@ void look_up_all() {
         if (unknot_doors_1.must_divert(UNKNOT_CALLER)) return locked;       \
         return real.id arguments;                                           \
     }
-#define UNKNOT_VENDOR_SIZE(id, parameters, arguments, size_)                      \
-    UNKNOT_COLD std::size_t id##_slow parameters {                                \
-        if (unknot_doors_1.must_divert(UNKNOT_CALLER)) return round_up_16(size_); \
-        return real.id arguments;                                                 \
+// Under a loader lock the block may come from the arena or, over the budget, from the allocator: the promise is what
+// either will keep. gperftools' own calloc clears as much as tc_nallocx says (2.10, src/tcmalloc.cc, do_calloc), and a
+// promise of the arena's room overwrote the neighbours of a block of its own. Arithmetic, in all three: no lock.
+#define UNKNOT_VENDOR_SIZE(id, parameters, arguments, size_)               \
+    UNKNOT_COLD std::size_t id##_slow parameters {                         \
+        const std::size_t allocators = real.id arguments;                  \
+        if (!unknot_doors_1.must_divert(UNKNOT_CALLER)) return allocators; \
+        const std::size_t arenas = round_up_16(size_);                     \
+        return arenas < allocators ? arenas : allocators;                  \
     }
 #include UNKNOT_VENDOR_ROWS
 
