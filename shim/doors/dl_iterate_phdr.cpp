@@ -138,8 +138,8 @@ int walk_as_owner(ThreadState& thread, InnerCode caller, Callback callback, void
     return walk_for_real(thread, caller, native_walk, callback, data);
 }
 
-// Outdated: somebody edits the loader's list, or walks past our walk. A throw that misses its library would end the
-// process, so it waits if it can; everybody else tries harder only, and then goes with what is still there.
+// Outdated, and what the unwinder looks for is not in it: somebody edits the loader's list, or walks past our walk. A
+// throw that misses its library would end the process, so it waits if it can; everybody else tries harder only.
 bool try_while_outdated(ThreadState& thread, InnerCode caller, Callback callback, void* data,
                         const StackFindings& found, int& result) {
     if (found.inside_allocator && !found.throwing) return false;
@@ -175,18 +175,25 @@ int walk_without_waiting(ThreadState& thread, InnerCode caller, const void* plac
     }
     note_contention();
     found = look_at_own_stack(__builtin_frame_address(0), place, brief_scan_limit);
-    // A sample of this thread on its way in or out of the lock, or in its own dlopen or dlclose, where nobody else
-    // edits the list, must not take longer than until the next: that would meet the same instruction again.
-    const bool is_own = owner_now(loader_locks.load_owner) == thread.id;
-    const bool of_nobody = owner_now(loader_locks.write_owner) == nobody;
-    if (!snapshot_is_current() && !(found.interrupted ? is_own || of_nobody : is_own && !found.throwing)) {
-        found = look_at_own_stack(__builtin_frame_address(0), place);
-        if (try_while_outdated(thread, caller, callback, data, found, result)) return result;
-    }
     if (found.inside_allocator) {
         count(unknot_stats.walks_in_allocator);
         if (settings.mode == Mode::automatic) protect_from_now_on();
     }
+    // What an unwinder finds in a snapshot is right, however old that is (loaded_objects.h), and its callback says by
+    // its result that it has. A throw that waited for more, with its unwinder's own lock taken, could wait for ever:
+    // a sample that has interrupted the loader lock's owner waits for that lock.
+    const bool exact = snapshot_is_current();
+    const bool asked = (exact || caller != InnerCode::allocator) && walk_from_snapshot(callback, data, result);
+    if (asked && (exact || result != 0)) return result;
+    // A sample of this thread on its way in or out of the lock, or in its own dlopen or dlclose, where nobody else
+    // edits the list, must not take longer than until the next: that would meet the same instruction again.
+    const bool is_own = owner_now(loader_locks.load_owner) == thread.id;
+    const bool of_nobody = owner_now(loader_locks.write_owner) == nobody;
+    if (!exact && !(found.interrupted ? is_own || of_nobody : is_own && !found.throwing)) {
+        found = look_at_own_stack(__builtin_frame_address(0), place);
+        if (try_while_outdated(thread, caller, callback, data, found, result)) return result;
+    }
+    if (asked && !snapshot_is_current()) return result;
     if (walk_from_snapshot(callback, data, result)) return result;
     return pass_on(thread, caller, callback, data);
 }

@@ -134,6 +134,7 @@ int main(int argc, char** argv) {
                             .stretches = is_with("stretches"),
                             .deep = is_with("deep") && over_libcs_allocator()};
     warm_up();
+    doors::vendors();  // a thread that is at it for the first time leaves a forked child waiting for ever
     if (settings.locks) register_fork_handlers();
     if (settings.signals) start_signals(is_with("sampling"));
     const auto until = std::chrono::steady_clock::now() + duration;

@@ -126,6 +126,14 @@ TEST(Exceptions, arrive_through_libunwind) {
     EXPECT_GT(report.number("walks_from_snapshot"), 0u);
 }
 
+TEST(Exceptions, beside_an_edit_whose_owner_waits_for_them_hang_without_the_shim) {
+    expect_bare_hang(victim("throws_beside_edit"), tcmalloc_then_libunwind);
+}
+
+TEST(Exceptions, beside_an_edit_whose_owner_waits_for_them_arrive) {
+    EXPECT_GT(expect_success(victim("throws_beside_edit"), tcmalloc_then_libunwind).number("walks_from_outdated"), 0u);
+}
+
 TEST(Callback, can_be_left_on_bare_libc) {
     const process::Result bare = run_bare(victim("callback_leaves"), glibc);
     EXPECT_TRUE(bare.succeeded()) << describe(bare) << "\n" << bare.err;
