@@ -67,6 +67,7 @@ struct WatchOptions {
     std::string textfile;
     bool json = false;
     bool per_process = false;
+    std::vector<std::string> programs;  // names of those that are watched; empty: all
     bool rescue = false;
     double rescue_interval_s = 60;
     std::string report_file;  // as with doctor

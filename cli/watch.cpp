@@ -46,6 +46,7 @@ class Watch {
     explicit Watch(const WatchOptions& options)
         : options_(options),
           exposition_(options.listen, options.textfile),
+          host_(options.programs),
           totals_(options.per_process),
           rescues_(Seconds(options.rescue_interval_s)),
           events_(options.json) {}
@@ -64,7 +65,9 @@ class Watch {
 
   private:
     std::string begins() const {
-        std::string text = fmt::format("watches this host, every {:g} s", options_.interval_s);
+        const std::string whose = fmt::format("{}", fmt::join(options_.programs, ", "));
+        std::string text =
+            fmt::format("watches {}this host, every {:g} s", whose.empty() ? "" : whose + " of ", options_.interval_s);
         if (!options_.listen.empty()) text += fmt::format("; metrics at http://{}/metrics", options_.listen);
         if (!options_.textfile.empty()) text += "; metrics in " + options_.textfile;
         if (options_.rescue) text += fmt::format("; rescues, one every {:g} s at most", options_.rescue_interval_s);

@@ -38,6 +38,11 @@ Subcommand add_watch(CLI::App& app) {
     watch->add_option("--count", options.rounds, "Stop after so many rounds")
         ->check(CLI::Range(1, 1 << 30))
         ->type_name("N");
+    watch->add_option("--program", options.programs, "Watch, and rescue, processes of this name alone; more than once")
+        ->type_name("NAME")
+        ->expected(1)
+        ->take_all()
+        ->check([](const std::string& name) { return std::string(name.empty() ? "a name is not empty" : ""); });
     CLI::Option* rescue = watch->add_flag("--rescue", options.rescue,
                                           "Bring processes back that are dead of this, as unknot rescue does");
     watch
@@ -52,7 +57,7 @@ Subcommand add_watch(CLI::App& app) {
         "Examples:\n"
         "  sudo unknot watch\n"
         "  sudo unknot watch --textfile /var/lib/prometheus/node-exporter/unknot.prom\n"
-        "  sudo unknot watch --rescue --report '/var/log/unknot-%p.txt'\n"
+        "  sudo unknot watch --rescue --program java --report '/var/log/unknot-%p.txt'\n"
         "  sudo unknot watch --json --count 1 | jq .verdict");
     return {watch, [kept](const std::vector<std::string>& command) {
                 expect_no_command(command, "watch takes no command");

@@ -20,7 +20,7 @@ _unknot() {
         --format) mapfile -t COMPREPLY < <(compgen -W "text json openmetrics" -- "$word"); return ;;
         --library | --report | --core | --exe | --sysroot | --textfile) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         --only) mapfile -t COMPREPLY < <(compgen -W "deadlocked at-risk unknown protected not-affected" -- "$word"); return ;;
-        --watch | --count | --interval | --listen | --rescue-interval) return ;;
+        --watch | --count | --interval | --listen | --program | --rescue-interval) return ;;
     esac
     local options=""
     case $command in
@@ -30,7 +30,7 @@ _unknot() {
         check) options="--library --json --help" ;;
         stat) options="--all --watch --count --format --json --help" ;;
         rescue) options="--dry-run --help" ;;
-        watch) options="--listen --textfile --json --interval --count --per-process --report --rescue --rescue-interval --help" ;;
+        watch) options="--listen --textfile --json --interval --count --per-process --report --program --rescue --rescue-interval --help" ;;
         immunise | immunize) options="--undo --dry-run --help" ;;
     esac
     if [[ $word != -* && $command =~ ^(doctor|stat|rescue|immuni[sz]e)$ ]]; then

@@ -33,5 +33,6 @@ complete -c unknot -n '__fish_seen_subcommand_from watch' -l listen -x -d 'Where
 complete -c unknot -n '__fish_seen_subcommand_from watch' -l textfile -r -F -d 'Write the metrics there'
 complete -c unknot -n '__fish_seen_subcommand_from watch' -l interval -x -d 'Seconds from one round to the next'
 complete -c unknot -n '__fish_seen_subcommand_from watch' -l per-process -d 'A series for every process'
+complete -c unknot -n '__fish_seen_subcommand_from watch' -l program -x -d 'Processes of this name alone'
 complete -c unknot -n '__fish_seen_subcommand_from watch' -l rescue -d 'Bring dead processes back'
 complete -c unknot -n '__fish_seen_subcommand_from watch' -l rescue-interval -x -d 'Seconds from one rescue to the next'

@@ -24,6 +24,7 @@ constexpr auto most_age = std::chrono::minutes(10);
 constexpr double least_age_s = 1;
 // A look at one that stands still takes a second of waiting.
 constexpr std::size_t most_at_once = 8;
+constexpr std::size_t longest_name = 15;  // TASK_COMM_LEN, without its zero
 
 double age_s(const Life& life) {
     timespec now{};
@@ -98,9 +99,14 @@ Watched examined(pid_t pid, const Watched* before) {
 
 }  // namespace
 
+Host::Host(const std::vector<std::string>& programs) {
+    for (const std::string& name : programs) programs_.insert(name.substr(0, longest_name));
+}
+
 Host::Look Host::look_at(pid_t pid, Round& round) {
     const Process process(pid);
     if (process.life().address_space_bytes == 0) return Look::none;
+    if (!programs_.empty() && !programs_.contains(process.name())) return Look::none;
     const auto at = processes_.find(pid);
     if (at != processes_.end() && at->second.life != process.life()) {
         round.ended.push_back(std::move(at->second));

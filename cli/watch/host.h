@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -50,6 +51,8 @@ struct Watched {
 
 class Host {
   public:
+    // Processes of these names alone, as the kernel has them (15 bytes); none: all.
+    explicit Host(const std::vector<std::string>& programs);
     struct Round {
         std::vector<pid_t> judged;  // anew
         std::vector<pid_t> died;    // deadlocked since this round
@@ -70,6 +73,7 @@ class Host {
     void judge_stuck(const std::vector<pid_t>& pids, Round& round);
     void take(Watched now, Round& round);
 
+    std::set<std::string> programs_;
     std::map<pid_t, Watched> processes_;
 };
 

@@ -53,26 +53,26 @@ TEST(WatchForPrometheus, is_scraped_beside_a_protected_a_risky_and_a_dead_proces
     if (!cli::Exposition::is_there()) GTEST_SKIP() << "built without prometheus-cpp: watch has no endpoint";
     if (process::run({{"sh", "-c", "command -v prometheus"}}).code != 0) GTEST_SKIP() << "prometheus is not installed";
     const Folder folder;
-    const Victim safe(copied(folder, "cli_idle", "scraped_safe"),
+    const Victim safe(copied(folder, "cli_idle", "safe"),
                       {{"LD_PRELOAD", built("libunknot.so") + ":libtcmalloc.so.4"}, {"UNKNOT_MODE", ""}});
-    const Victim risky(copied(folder, "cli_idle", "scraped_risky"), bare_tcmalloc);
-    Victim dead(copied(folder, "cli_checked_deadlock", "scraped_dead"), bare_tcmalloc, {process::certain_shape, "11"},
+    const Victim risky(copied(folder, "cli_idle", "risky"), bare_tcmalloc);
+    Victim dead(copied(folder, "cli_checked_deadlock", "dead"), bare_tcmalloc, {process::certain_shape, "11"},
                 Ready::never);
     ASSERT_TRUE(when_stuck(dead, dead.pid())) << "it ended instead of hanging";
     const Watcher watcher({});
     Prometheus prometheus(folder, watcher.port());
     const auto found = [&](const std::string& name, const std::string& verdict) {
-        return prometheus.value_of("unknot_watch_processes{program=\"" + name + "\",verdict=\"" + verdict + "\"}") ==
-               std::optional<double>(1);
+        return prometheus.value_of("unknot_watch_processes{program=\"" + own_name(name) + "\",verdict=\"" + verdict +
+                                   "\"}") == std::optional<double>(1);
     };
     EXPECT_TRUE(prometheus.until([&] {
-        return found("scraped_safe", "protected") && found("scraped_risky", "at%20risk") &&
-               found("scraped_dead", "deadlocked");
+        return found("safe", "protected") && found("risky", "at%20risk") && found("dead", "deadlocked");
     })) << prometheus.err()
         << watcher.err();
     EXPECT_EQ(prometheus.value_of("up{job=\"unknot\"}"), std::optional<double>(1));
-    EXPECT_EQ(prometheus.value_of("unknot_watch_deadlocks_total{program=\"scraped_dead\"}"), std::optional<double>(1));
-    EXPECT_EQ(prometheus.value_of("unknot_watch_shim_processes{program=\"scraped_safe\",mode=\"protect\"}"),
+    EXPECT_EQ(prometheus.value_of("unknot_watch_deadlocks_total{program=\"" + own_name("dead") + "\"}"),
+              std::optional<double>(1));
+    EXPECT_EQ(prometheus.value_of("unknot_watch_shim_processes{program=\"" + own_name("safe") + "\",mode=\"protect\"}"),
               std::optional<double>(1));
     EXPECT_EQ(prometheus.type_of("unknot_averted_total"), "counter");
     EXPECT_EQ(prometheus.type_of("unknot_waiting_bytes"), "gauge");

@@ -23,7 +23,7 @@ const Variables shimmed = {{"LD_PRELOAD", built("libunknot.so") + ":libtcmalloc.
 constexpr const char* rounds = "11";  // the one that hangs, and ten more
 
 std::string program(const std::string& name) {
-    return "program=\"" + name + "\"";
+    return "program=\"" + own_name(name) + "\"";
 }
 
 bool has(const Metrics& metrics, const std::string& family, const std::vector<std::string>& labels, double value) {
@@ -43,24 +43,24 @@ class Watch : public testing::Test {
 
 TEST_F(Watch, tells_the_protected_from_those_at_risk_and_the_dead) {
     const Folder folder;
-    const Victim safe(copied(folder, "cli_idle", "watched_safe"), shimmed);
-    const Victim risky(copied(folder, "cli_idle", "watched_risky"), bare_tcmalloc);
-    Victim dead(copied(folder, "cli_checked_deadlock", "watched_dead"), bare_tcmalloc, {process::certain_shape, rounds},
+    const Victim safe(copied(folder, "cli_idle", "safe"), shimmed);
+    const Victim risky(copied(folder, "cli_idle", "risky"), bare_tcmalloc);
+    Victim dead(copied(folder, "cli_checked_deadlock", "dead"), bare_tcmalloc, {process::certain_shape, rounds},
                 Ready::never);
     ASSERT_TRUE(when_stuck(dead, dead.pid())) << "it ended instead of hanging";
     Watcher watcher({"--report", folder / "report-%p.txt"});
     ASSERT_TRUE(watcher.until([&](const Metrics& now) {
-        return is_found(now, "watched_safe", "protected") && is_found(now, "watched_risky", "at risk") &&
-               is_found(now, "watched_dead", "deadlocked");
+        return is_found(now, "safe", "protected") && is_found(now, "risky", "at risk") &&
+               is_found(now, "dead", "deadlocked");
     })) << watcher.err();
     const Metrics now = watcher.metrics();
     EXPECT_TRUE(has(now, "unknot_watch_shim_processes",
-                    {program("watched_safe"), "mode=\"protect\"", "calibration=\"owner_words\"", "outdated=\"false\"",
+                    {program("safe"), "mode=\"protect\"", "calibration=\"owner_words\"", "outdated=\"false\"",
                      "version=\"" UNKNOT_VERSION "\""},
                     1));
-    EXPECT_FALSE(sum_of(now, "unknot_watch_shim_processes", {program("watched_risky")}));
-    EXPECT_TRUE(has(now, "unknot_watch_deadlocks_total", {program("watched_dead")}, 1));
-    EXPECT_TRUE(has(now, "unknot_watch_deadlocks_total", {program("watched_risky")}, 0));
+    EXPECT_FALSE(sum_of(now, "unknot_watch_shim_processes", {program("risky")}));
+    EXPECT_TRUE(has(now, "unknot_watch_deadlocks_total", {program("dead")}, 1));
+    EXPECT_TRUE(has(now, "unknot_watch_deadlocks_total", {program("risky")}, 0));
     EXPECT_FALSE(sum_of(now, "unknot_watch_rescues_total", {})) << "nothing is rescued unasked";
     EXPECT_GT(sum_of(now, "unknot_watch_resident_bytes", {}).value_or(0), 1e6);
     EXPECT_GT(sum_of(now, "unknot_watch_cpu_seconds_total", {}).value_or(0), 0);
@@ -69,8 +69,8 @@ TEST_F(Watch, tells_the_protected_from_those_at_risk_and_the_dead) {
     const double round = sum_of(now, "unknot_watch_rounds_total", {}).value_or(0);
     ASSERT_TRUE(watcher.until(
         [&](const Metrics& later) { return sum_of(later, "unknot_watch_rounds_total", {}).value_or(0) > round + 3; }));
-    EXPECT_TRUE(has(watcher.metrics(), "unknot_watch_deadlocks_total", {program("watched_dead")}, 1));
-    const std::string begin = "process " + dead.id() + " (watched_dead): deadlocked: thread ";
+    EXPECT_TRUE(has(watcher.metrics(), "unknot_watch_deadlocks_total", {program("dead")}, 1));
+    const std::string begin = "process " + dead.id() + " (" + own_name("dead") + "): deadlocked: thread ";
     const std::string err = watcher.err();
     const std::size_t at = err.find(begin);
     ASSERT_NE(at, std::string::npos) << err;
@@ -109,8 +109,8 @@ TEST_F(Watch, gives_every_family_its_help_and_its_type) {
 
 TEST_F(Watch, goes_on_counting_where_a_process_has_ended) {
     const Folder folder;
-    const std::string path = copied(folder, "cli_checked_deadlock", "watched_counts");
-    const std::vector<std::string> labels = {program("watched_counts")};
+    const std::string path = copied(folder, "cli_checked_deadlock", "counts");
+    const std::vector<std::string> labels = {program("counts")};
     const auto diverted = [&](const Metrics& now) { return sum_of(now, "unknot_diverted_total", labels).value_or(0); };
     Watcher watcher({});
     double first = 0;
@@ -130,7 +130,7 @@ TEST_F(Watch, goes_on_counting_where_a_process_has_ended) {
 
 TEST_F(Watch, counts_what_a_fork_was_born_with_once) {
     const Folder folder;
-    Victim parent(copied(folder, "cli_forks_after_walk", "watched_forks"), shimmed);
+    Victim parent(copied(folder, "cli_forks_after_walk", "forks"), shimmed);
     const auto diverted = [](const std::string& pid) {
         return only_of(json_of(unknot({"stat", "--json", pid})))["counters"]["diverted"].get<double>();
     };
@@ -139,14 +139,14 @@ TEST_F(Watch, counts_what_a_fork_was_born_with_once) {
     ASSERT_GE(diverted(std::to_string(child_of(parent))), 1000) << "it was not born with them: this test tests nothing";
     Watcher watcher({});
     ASSERT_TRUE(watcher.until([&](const Metrics& now) {
-        return has(now, "unknot_watch_processes", {program("watched_forks"), "verdict=\"protected\""}, 2);
+        return has(now, "unknot_watch_processes", {program("forks"), "verdict=\"protected\""}, 2);
     })) << watcher.err();
-    EXPECT_TRUE(has(watcher.metrics(), "unknot_diverted_total", {program("watched_forks")}, of_parent));
+    EXPECT_TRUE(has(watcher.metrics(), "unknot_diverted_total", {program("forks")}, of_parent));
 }
 
 TEST_F(Watch, has_a_series_for_every_process_where_that_is_wanted) {
     const Folder folder;
-    const std::string path = copied(folder, "cli_idle", "watched_each");
+    const std::string path = copied(folder, "cli_idle", "each");
     const Victim one(path, shimmed);
     Watcher watcher({"--per-process"});
     {
@@ -157,27 +157,28 @@ TEST_F(Watch, has_a_series_for_every_process_where_that_is_wanted) {
         })) << watcher.err();
     }
     EXPECT_TRUE(watcher.until([&](const Metrics& now) {
-        return sum_of(now, "unknot_walks_total", {program("watched_each")}) &&
-               has(now, "unknot_watch_processes", {program("watched_each")}, 1);
+        return sum_of(now, "unknot_walks_total", {program("each")}) &&
+               has(now, "unknot_watch_processes", {program("each")}, 1);
     }));
     std::size_t series = 0;
     for (const auto& [name, value] : watcher.metrics())
-        if (name.rfind("unknot_walks_total{", 0) == 0 && name.find(program("watched_each")) != std::string::npos)
-            ++series;
+        if (name.rfind("unknot_walks_total{", 0) == 0 && name.find(program("each")) != std::string::npos) ++series;
     EXPECT_EQ(series, 1u) << "the series of a process ends with it";
 }
 
 TEST_F(Watch, rescues_what_it_finds_dead_where_that_is_wanted) {
     const Folder folder;
-    Victim victim(copied(folder, "cli_checked_deadlock", "watched_rescue"), bare_tcmalloc,
-                  {process::certain_shape, rounds}, Ready::never, hung_for_a_while);
+    Victim victim(copied(folder, "cli_checked_deadlock", "rescue"), bare_tcmalloc, {process::certain_shape, rounds},
+                  Ready::never, hung_for_a_while);
     ASSERT_TRUE(when_stuck(victim, victim.pid())) << "it ended instead of hanging";
-    Watcher watcher({"--rescue", "--rescue-interval", "0"});
+    // This one alone: others hang beside it on purpose.
+    Watcher watcher({"--rescue", "--rescue-interval", "0", "--program", own_name("rescue")});
     EXPECT_TRUE(watcher.until([&](const Metrics& now) {
-        return has(now, "unknot_watch_rescues_total", {program("watched_rescue"), "result=\"moves\""}, 1);
+        return has(now, "unknot_watch_rescues_total", {program("rescue"), "result=\"moves\""}, 1);
     })) << watcher.err();
-    EXPECT_TRUE(watcher.until_it_says("process " + victim.id() + " (watched_rescue): rescue: moves")) << watcher.err();
-    EXPECT_TRUE(has(watcher.metrics(), "unknot_watch_deadlocks_total", {program("watched_rescue")}, 1));
+    EXPECT_TRUE(watcher.until_it_says("process " + victim.id() + " (" + own_name("rescue") + "): rescue: moves"))
+        << watcher.err();
+    EXPECT_TRUE(has(watcher.metrics(), "unknot_watch_deadlocks_total", {program("rescue")}, 1));
     const process::Result result = victim.end();
     EXPECT_TRUE(result.succeeded()) << process::describe(result) << "\n" << result.out << result.err;
     EXPECT_NE(result.out.find(", 0 bad"), std::string::npos) << result.out;
@@ -193,24 +194,22 @@ TEST_F(Watch, says_why_a_rescue_would_be_refused) {
 // What changes is judged anew; immunity is one word of its memory, and nothing else tells of it.
 TEST_F(Watch, sees_that_a_process_was_made_immune) {
     const Folder folder;
-    const Victim risky(copied(folder, "cli_idle", "watched_immune"), bare_tcmalloc);
+    const Victim risky(copied(folder, "cli_idle", "immune"), bare_tcmalloc);
     Watcher watcher({});
-    ASSERT_TRUE(watcher.until([&](const Metrics& now) { return is_found(now, "watched_immune", "at risk"); }));
+    ASSERT_TRUE(watcher.until([&](const Metrics& now) { return is_found(now, "immune", "at risk"); }));
     ASSERT_EQ(unknot({"immunise", risky.id()}).code, 0);
     EXPECT_TRUE(watcher.until([&](const Metrics& now) {
-        return sum_of(now, "unknot_watch_processes", {program("watched_immune")}) &&
-               !is_found(now, "watched_immune", "at risk");
+        return sum_of(now, "unknot_watch_processes", {program("immune")}) && !is_found(now, "immune", "at risk");
     })) << watcher.err();
 }
 
 TEST_F(Watch, sees_that_the_library_was_replaced) {
     const Folder folder;
     std::filesystem::copy_file(built("libunknot.so"), folder / "libunknot.so");
-    const Victim old(copied(folder, "cli_idle", "watched_old"),
+    const Victim old(copied(folder, "cli_idle", "old"),
                      {{"LD_PRELOAD", (folder / "libunknot.so") + ":libtcmalloc.so.4"}, {"UNKNOT_MODE", ""}});
     const auto is_outdated = [](const Metrics& now, const char* value) {
-        return has(now, "unknot_watch_shim_processes",
-                   {program("watched_old"), std::string("outdated=\"") + value + "\""}, 1);
+        return has(now, "unknot_watch_shim_processes", {program("old"), std::string("outdated=\"") + value + "\""}, 1);
     };
     Watcher watcher({});
     ASSERT_TRUE(watcher.until([&](const Metrics& now) { return is_outdated(now, "false"); })) << watcher.err();
@@ -245,7 +244,7 @@ TEST_F(Watch, writes_a_file_that_is_whole_whenever_it_is_read) {
 
 TEST_F(Watch, prints_what_happens_as_lines_of_json) {
     const Folder folder;
-    const Victim risky(copied(folder, "cli_idle", "watched_json"), bare_tcmalloc);
+    const Victim risky(copied(folder, "cli_idle", "json"), bare_tcmalloc);
     ASSERT_EQ(usleep(1100000), 0);  // younger ones are left for the next round
     const process::Result result = unknot({"watch", "--json", "--count", "2", "--interval", "0.3"});
     EXPECT_EQ(result.code, 0) << result.err;
@@ -294,6 +293,7 @@ TEST_F(Watch, says_in_one_line_what_cannot_be) {
     expect_refused({"--textfile", folder / "missing/unknot.prom"}, "No such file or directory");
     expect_refused({"--interval", "often"}, "--interval");
     expect_refused({"--interval", "0"}, "--interval");
+    expect_refused({"--program", ""}, "--program");
     expect_refused({"--rescue-interval", "5"}, "--rescue");
     expect_refused({"--", "true"}, "watch takes no command");
 }

@@ -81,9 +81,15 @@ std::string fetched(int port, const std::string& path) {
     return text.substr(std::min(text.find("\r\n\r\n") + 4, text.size()));
 }
 
+std::string own_name(const std::string& name) {
+    const std::string own = name + "_" + std::to_string(getpid());
+    if (own.size() > 15) throw std::runtime_error(own + " is too long for a name");
+    return own;
+}
+
 std::string copied(const Folder& folder, const std::string& program, const std::string& name) {
-    std::filesystem::copy_file(built(program), folder / name);
-    return folder / name;
+    std::filesystem::copy_file(built(program), folder / own_name(name));
+    return folder / own_name(name);
 }
 
 Watcher::Watcher(std::vector<std::string> arguments)

@@ -27,7 +27,10 @@ inline std::string scrape(int port) {
     return fetched(port, "/metrics");
 }
 
-// A copy of a program of the build folder under a name of its own, so that its series is nobody else's.
+// The series of a program are nobody else's: tests run beside each other, so this one's programs have names of their
+// own. At most 15 bytes, as the kernel's.
+std::string own_name(const std::string& name);
+// A copy of a program of the build folder under such a name.
 std::string copied(const Folder& folder, const std::string& program, const std::string& name);
 
 // The watcher, at an interval that suits a test. Ended by its destructor.
