@@ -110,6 +110,13 @@ TEST_P(VendorCalls, answer_for_every_block) {
 INSTANTIATE_TEST_SUITE_P(Allocators, VendorCalls,
                          testing::Values(tcmalloc, tcmalloc_minimal, tcmalloc_debug, jemalloc, mimalloc), name_of);
 
+TEST_P(VendorCalls, clear_their_own_blocks_past_the_budget) {
+    for (Command command : {under(GetParam(), {"past_the_budget"}), beside_vendor(GetParam(), {"past_the_budget"})}) {
+        command.environment[2] = {"UNKNOT_STRETCH_MAX", "64K"};
+        expect_success(command);
+    }
+}
+
 class Contracts : public WithAllocator<Allocator> {};
 
 TEST_P(Contracts, hold_inside_a_walk) {
