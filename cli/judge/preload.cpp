@@ -3,6 +3,7 @@
 #include "cli/judge/preload.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>  // join: format.h has it up to fmt 10 only
 #include <unistd.h>
 
 #include <algorithm>
