@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "cli/commands.h"
+#include "cli/read/permission.h"
 #include "cli/read/trouble.h"
 #include "cli/say/stat_output.h"
 

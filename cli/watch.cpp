@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `unknot watch`: rounds until SIGTERM or SIGINT, which end it with 0.
 #include <fmt/format.h>
+#include <fmt/ranges.h>  // join: format.h has it up to fmt 10 only
 #include <malloc.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <ctime>
 
 #include "cli/commands.h"
+#include "cli/read/permission.h"
 #include "cli/read/trouble.h"
 #include "cli/say/report_file.h"
 #include "cli/watch/events.h"

@@ -10,6 +10,7 @@
 
 #include "cli/judge/replaced_library.h"
 #include "cli/judge/way.h"
+#include "cli/read/permission.h"
 #include "cli/read/program.h"
 #include "cli/read/trouble.h"
 #include "policy/settings.h"

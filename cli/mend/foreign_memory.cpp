@@ -9,6 +9,7 @@
 #include <cstring>
 #include <vector>
 
+#include "cli/read/permission.h"
 #include "cli/read/trouble.h"
 
 namespace unknot::cli {
@@ -16,8 +17,8 @@ namespace unknot::cli {
 ForeignMemory::ForeignMemory(const Process& process) : process_(process), file_(process.open_file("mem", O_RDWR)) {
     if (file_ >= 0) return;
     if (errno == EACCES || errno == EPERM)
-        throw NotPermitted(
-            fmt::format("cannot write to the memory of process {}: {}", process.pid(), missing_permission()));
+        throw NotPermitted(fmt::format("cannot write to the memory of process {}: {}", process.pid(),
+                                       missing_permission(Access::write)));
     throw ProcessGone(fmt::format("process {} ended while it was being read", process.pid()));
 }
 

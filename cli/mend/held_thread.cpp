@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "cli/read/permission.h"
 #include "cli/read/trouble.h"
 
 namespace unknot::cli {

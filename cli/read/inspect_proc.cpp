@@ -2,15 +2,12 @@
 // Reading /proc. A line that does not parse is skipped; a file that is not there means that the process has gone.
 #include "cli/read/inspect_proc.h"
 
-#include <dirent.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -18,113 +15,18 @@
 
 #include "cli/read/cgroup.h"
 #include "cli/read/maps.h"
+#include "cli/read/permission.h"
+#include "cli/read/proc_text.h"
 #include "cli/read/trouble.h"
 
 namespace unknot::cli {
 namespace {
-
-// /proc files report no size; read until the end. Sets `error` to errno, or 0.
-std::string slurp(const std::string& path, int* error = nullptr) {
-    std::string text;
-    if (error != nullptr) *error = 0;
-    std::FILE* file = std::fopen(path.c_str(), "re");
-    if (file == nullptr) {
-        if (error != nullptr) *error = errno;
-        return text;
-    }
-    char part[16384];
-    std::size_t n;
-    while ((n = std::fread(part, 1, sizeof part, file)) > 0) text.append(part, n);
-    if (std::ferror(file) != 0 && error != nullptr) *error = errno;
-    std::fclose(file);
-    return text;
-}
-
-std::vector<std::string> split(const std::string& text, char at) {
-    std::vector<std::string> parts;
-    for (std::size_t from = 0; from < text.size();) {
-        std::size_t to = text.find(at, from);
-        if (to == std::string::npos) to = text.size();
-        parts.push_back(text.substr(from, to - from));
-        from = to + 1;
-    }
-    return parts;
-}
-
-// The fields of /proc/.../stat after the name, which may itself hold spaces and brackets. [0] is the state.
-std::vector<std::string> stat_fields(const std::string& text) {
-    const std::size_t close = text.rfind(')');
-    if (close == std::string::npos || close + 2 > text.size()) return {};
-    return split(text.substr(close + 2), ' ');
-}
-
-std::string stat_name(const std::string& text) {
-    const std::size_t open = text.find('('), close = text.rfind(')');
-    if (open == std::string::npos || close == std::string::npos || close < open) return {};
-    // A program chooses its name, and it goes to a terminal.
-    std::string name = text.substr(open + 1, close - open - 1);
-    for (char& c : name)
-        if (std::iscntrl(static_cast<unsigned char>(c)) != 0) c = '?';
-    return name;
-}
-
-std::uint64_t number(const std::string& text, int base = 10) {
-    return std::strtoull(text.c_str(), nullptr, base);
-}
-
-// The last number of a "Name:\t1\t2" line of /proc/.../status; 0: no such line.
-std::uint64_t status_number(const std::string& status, std::string_view key, int base = 10) {
-    std::size_t at = status.find(fmt::format("\n{}:", key));
-    if (at == std::string::npos) return 0;
-    const std::size_t end = status.find('\n', at + 1);
-    const std::string line = status.substr(at + 1, end - at - 1);
-    const std::size_t last = line.find_last_of(" \t");
-    return last == std::string::npos ? 0 : number(line.substr(last + 1), base);
-}
-
-std::vector<pid_t> numeric_entries(const std::string& folder) {
-    std::vector<pid_t> found;
-    DIR* dir = opendir(folder.c_str());
-    if (dir == nullptr) return found;
-    // Nobody else reads this stream, and readdir_r is deprecated.
-    while (const dirent* entry = readdir(dir)) {  // cppcheck-suppress readdirCalled
-        char* end = nullptr;
-        const long value = std::strtol(entry->d_name, &end, 10);
-        if (value > 0 && *end == '\0') found.push_back(static_cast<pid_t>(value));
-    }
-    closedir(dir);
-    std::sort(found.begin(), found.end());
-    return found;
-}
 
 // Of stat_fields(); proc(5) counts from 1 and has two more in front.
 constexpr std::size_t parent_field = 1, start_time_field = 19, address_space_field = 20, start_code_field = 23,
                       start_stack_field = 25;
 
 }  // namespace
-
-std::string missing_permission() {
-    constexpr unsigned ptrace = 19;  // CAP_SYS_PTRACE, linux/capability.h
-    const std::string status = slurp("/proc/self/status");
-    const bool capable = ((status_number(status, "CapEff", 16) >> ptrace) & 1) != 0;
-    const std::string scope = slurp("/proc/sys/kernel/yama/ptrace_scope");
-    // The host's user namespace maps every id to itself.
-    const bool own_ids = slurp("/proc/self/uid_map").find("4294967295") == std::string::npos;
-    std::string text;
-    if (capable) {
-        text = "CAP_SYS_PTRACE is there, but does not reach that process";
-        if (own_ids) text += ": it counts in this user namespace only; run it from the one that process belongs to";
-    } else {
-        text =
-            geteuid() == 0 ? "this root has no CAP_SYS_PTRACE" : "reading another user's process needs CAP_SYS_PTRACE";
-        text += geteuid() == 0 ? ": " : ": run it as that user or as root; ";
-        text += "in a container start it with --cap-add SYS_PTRACE, in Kubernetes with kubectl debug --profile=general";
-    }
-    if (!scope.empty() && scope[0] != '0')
-        text += fmt::format("; kernel.yama.ptrace_scope is {}, which asks for CAP_SYS_PTRACE {}", scope[0],
-                            scope[0] == '3' ? "in vain until the next boot" : "even for one's own");
-    return text;
-}
 
 std::vector<pid_t> all_processes() {
     return numeric_entries("/proc");

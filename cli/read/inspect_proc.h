@@ -118,7 +118,5 @@ class Process {
 };
 
 std::vector<pid_t> all_processes();
-// What is missing to read another process, as far as this program can tell, and how to get it.
-std::string missing_permission();
 
 }  // namespace unknot::cli

@@ -7,6 +7,7 @@
 #include <array>
 #include <iterator>
 
+#include "cli/read/permission.h"
 #include "cli/say/doctor_output.h"
 #include "cli/say/style.h"
 #include "cli/say/words.h"

@@ -172,6 +172,25 @@ TEST(Doctor, that_may_not_read_says_unknown_and_what_is_missing) {
     EXPECT_NE(result.err.find("--cap-add SYS_PTRACE"), std::string::npos) << result.err;
 }
 
+// Who may read memory and no file of another user's lacks another capability than that.
+TEST(Doctor, names_the_capability_that_is_missing_beside_ptrace) {
+    if (geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+    const Folder folder;
+    std::filesystem::permissions(folder / "", std::filesystem::perms::all);
+    std::filesystem::copy_file(built("unknot"), folder / "unknot");
+    const Victim victim("cli_idle", {{"LD_PRELOAD", "libtcmalloc.so.4"}});
+    for (const auto& [command, capability] :
+         {std::pair("doctor", "DAC_READ_SEARCH"), std::pair("immunise", "DAC_OVERRIDE")}) {
+        const char* const caps =
+            capability == std::string("DAC_OVERRIDE") ? "+sys_ptrace,+dac_read_search" : "+sys_ptrace";
+        const auto result = process::run({{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps",
+                                           caps, "--ambient-caps", caps, folder / "unknot", command, victim.id()}});
+        EXPECT_EQ(result.code, 2) << result.out;
+        EXPECT_NE(result.err.find(std::string("CAP_") + capability + " is not"), std::string::npos) << result.err;
+        EXPECT_NE(result.err.find(std::string("--cap-add ") + capability), std::string::npos) << result.err;
+    }
+}
+
 // Unreadable ones are counted: no error, as long as something could be read.
 TEST(Doctor, counts_among_all_what_it_may_not_read) {
     if (geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
