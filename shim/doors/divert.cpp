@@ -183,7 +183,12 @@ bool divert_deallocation(const Deallocation& call, const void* caller) {
     }
     ThreadState& thread = enter();
     const bool owns = owns_loader_lock(thread);
-    if (owns && call.pointer == nullptr) return true;
+    // Nothing to give back, so nobody is asked: our own question at start (calls_arrive) comes before the constructor
+    // of the allocator, and mimalloc 3.0.1 looks even a null up in a map that is made there.
+    if (call.pointer == nullptr) {
+        if (!owns) settle(thread, caller);
+        return true;
+    }
     const std::size_t held = owns && follows_rule_1(mode()) ? bytes_held_by(call) : 0;
     switch (route(DeallocationFacts{
         .owns_loader_lock = owns,

@@ -128,6 +128,13 @@ TEST(StartBefore, an_allocator_whose_malloc_calls_another_door_runs) {
     for (const char* program : {"does_nothing", "few_blocks"}) expect_as_bare({.program = {program}}, efence);
 }
 
+// The shim's constructor is the first, so what it asks of free at start may go no further than to its own.
+TEST(StartBefore, an_allocator_that_its_constructor_makes_is_not_asked_before) {
+    const std::string late = built("made_late.so");
+    for (const char* program : {"does_nothing", "few_blocks"})
+        expect_as_bare({.program = {program}}, {"late", late.c_str()});
+}
+
 // Linked dynamically, so that the runtime's malloc comes behind the shim's.
 TEST(StartBefore, a_sanitizers_runtime_leaves_the_process_to_it) {
     for (const char* sanitizer : {"leak", "address"}) {
