@@ -52,11 +52,12 @@ enum class Fill : std::uint8_t { as_is, zero };
 
 class Arena {
   public:
-    static constexpr std::size_t small_limit = chunk_size / 4;
+    // Two such blocks fill a chunk, headers included.
+    static constexpr std::size_t small_limit = chunk_size / 2 - 16;
     static constexpr std::size_t default_limit = std::size_t{1} << 30;
     static constexpr std::size_t static_reserve = std::size_t{512} << 10;
-    // As much as thirty tables of 300 kB. Small beside what the process has that parses under the lock, and part of
-    // what a stretch may cost in memory.
+    // Of the whole process, however many threads are in a stretch. As much as thirty tables of 300 kB, or one of 11 MiB.
+    // Small beside what the process has that parses under the lock, and part of what a stretch may cost in memory.
     static constexpr std::size_t kept_in_stretch = std::size_t{12} << 20;
     // Always: emptied chunks for the next walk.
     static constexpr std::size_t kept_between = 16 * chunk_size;
