@@ -56,8 +56,8 @@ class Arena {
     static constexpr std::size_t small_limit = chunk_size / 2 - 16;
     static constexpr std::size_t default_limit = std::size_t{1} << 30;
     static constexpr std::size_t static_reserve = std::size_t{512} << 10;
-    // Of the whole process, however many threads are in a stretch. As much as thirty tables of 300 kB, or one of 11 MiB.
-    // Small beside what the process has that parses under the lock, and part of what a stretch may cost in memory.
+    // Of the whole process, however many threads are in a stretch. As much as thirty tables of 300 kB, or one of 11
+    // MiB. Small beside what the process has that parses under the lock, and part of what a stretch may cost in memory.
     static constexpr std::size_t kept_in_stretch = std::size_t{12} << 20;
     // Always: emptied chunks for the next walk.
     static constexpr std::size_t kept_between = 16 * chunk_size;
@@ -69,7 +69,7 @@ class Arena {
     void set_limit(std::size_t bytes);
 
     // Relaxed: whoever holds a block of ours got it after the range was known (the block came to it that way).
-    bool contains(const void* p) const {
+    [[gnu::always_inline]] bool contains(const void* p) const {
         return reinterpret_cast<std::uintptr_t>(p) + minus_base_.load(std::memory_order_relaxed) <
                size_.load(std::memory_order_relaxed);
     }

@@ -20,20 +20,27 @@ namespace unknot {
 
 namespace {
 
-void* from_arena(ThreadState& thread, const Request& request) {
-    thread.cursor.in_stretch = true;
-    void* block = arena.allocate(thread.cursor, request.size, request.alignment, request.fill);
-    if (block == nullptr) return nullptr;
+// Of a walk the first block alone, of a stretch under the load lock each.
+UNKNOT_COLD void note_first_diverted(ThreadState& thread) {
     publish_walks(thread);
-    if (thread.ready) {  // before that there is nothing else, and no lock has a part in it
-        count(unknot_stats.diverted);
-        count(unknot_stats.diverted_bytes, request.size);
-    }
-    thread.stretch.diverted += request.size;
-    always_go_slow(thread);  // the first call after the lock is gone catches up
-    if (owns_write_lock(thread)) note_diverting(thread);
     if (!thread.has_exit_hook) arm_exit_hook(thread);
     publish_blocks(thread);
+}
+
+[[gnu::always_inline]] inline void* from_arena(ThreadState& thread, std::size_t size, std::size_t alignment, Fill fill,
+                                               bool ready, bool owns_write_lock) {
+    thread.cursor.in_stretch = true;
+    void* block = arena.allocate(thread.cursor, size, alignment, fill);
+    if (block == nullptr) return nullptr;
+    if (ready) {  // before that there is nothing else, and no lock has a part in it
+        count(unknot_stats.diverted);
+        thread.stretch.diverted += size;
+    }
+    always_go_slow(thread);  // the first call after the lock is gone catches up
+    if (owns_write_lock) note_diverting(thread);
+    if (__builtin_expect(thread.unpublished_walks != 0 || !thread.has_exit_hook || thread.walks == 0, 0)) {
+        note_first_diverted(thread);
+    }
     return block;
 }
 
@@ -44,7 +51,8 @@ Served for_the_calibration(ThreadState& thread, const Request& request) {
 }
 
 void* divert(ThreadState& thread, const Request& request, const void* caller) {
-    void* block = from_arena(thread, request);
+    void* block =
+        from_arena(thread, request.size, request.alignment, request.fill, thread.ready, owns_write_lock(thread));
     if (block != nullptr && thread.ready) witness(unknot_stats.under_loader_lock, caller);
     return block;
 }
@@ -140,15 +148,32 @@ void* resize_in_arena(ThreadState& thread, void* pointer, const Request& request
 
 }  // namespace
 
-Served divert_allocation(Request request, const void* caller) {
-    ThreadState& thread = enter();
-    // The straight way, of what a walk's callback allocates: no question below would be answered otherwise.
-    if (thread.ready && surely_owns_write_lock(thread) && follows_rule_1(mode()) && request.alignment != no_alignment) {
-        if (void* block = from_arena(thread, request)) {
-            witness(unknot_stats.under_loader_lock, caller);
-            return {true, block};
-        }
+void* divert_at_once(std::size_t size, std::size_t alignment, Fill fill, const void* caller) {
+    ThreadState& thread = thread_state;
+    if (!thread.ready || !surely_owns_write_lock(thread) || is_unknown_child() || !follows_rule_1(mode()) ||
+        alignment == no_alignment) {
+        return nullptr;
     }
+    ++thread.slow_calls;
+    void* block = from_arena(thread, size, alignment, fill, true, true);
+    if (block != nullptr) witness(unknot_stats.under_loader_lock, caller);
+    return block;
+}
+
+void take_back(void* block) {
+    ThreadState& thread = thread_state;
+    if (thread.walks != 0) return arena.deallocate(thread.cursor, block);  // publish_blocks would not
+    arena.deallocate(thread.cursor, block);
+    publish_blocks(thread);
+}
+
+Served divert_allocation(Request request, const void* caller) {
+    if (void* block = divert_at_once(request.size, request.alignment, request.fill, caller)) return {true, block};
+    return divert_with_care(request, caller);
+}
+
+Served divert_with_care(Request request, const void* caller) {
+    ThreadState& thread = enter();
     const bool owns = owns_loader_lock(thread);
     if (is_calibrating(thread)) return for_the_calibration(thread, request);
     switch (route(AllocationFacts{.owns_loader_lock = owns,
@@ -176,9 +201,7 @@ Served divert_allocation(Request request, const void* caller) {
 
 bool divert_deallocation(const Deallocation& call, const void* caller) {
     if (arena.contains(call.pointer)) {
-        // No question about locks, and no look at whether we are protecting: the arena takes its own back always.
-        arena.deallocate(thread_state.cursor, call.pointer);
-        publish_blocks(thread_state);
+        take_back(call.pointer);
         return true;
     }
     ThreadState& thread = enter();
