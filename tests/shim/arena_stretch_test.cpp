@@ -40,7 +40,7 @@ struct Shape {
     std::size_t size;
     int at_a_time;
 };
-constexpr Shape shapes[] = {{20000, 1},   {20000, 10}, {33000, 4},  {60000, 10}, {65536, 3},  {200000, 1},
+constexpr Shape shapes[] = {{20000, 1},   {20000, 10},  {33000, 4},   {60000, 10},  {65536, 3},   {200000, 1},
                             {300000, 30}, {1 * mib, 4}, {2 * mib, 3}, {8 * mib, 1}, {11 * mib, 1}};
 
 TEST_F(ArenaStretch, faults_pages_in_once) {
