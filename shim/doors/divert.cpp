@@ -27,17 +27,23 @@ UNKNOT_COLD void note_first_diverted(ThreadState& thread) {
     publish_blocks(thread);
 }
 
+[[gnu::noinline]] void take_back_and_publish(ThreadState& thread, void* block) {
+    arena.deallocate(thread.cursor, block);
+    publish_blocks(thread);
+}
+
+// `surely`: this thread is ready and owns the write lock, by the owner word.
 [[gnu::always_inline]] inline void* from_arena(ThreadState& thread, std::size_t size, std::size_t alignment, Fill fill,
-                                               bool ready, bool owns_write_lock) {
+                                               bool surely) {
     thread.cursor.in_stretch = true;
     void* block = arena.allocate(thread.cursor, size, alignment, fill);
     if (block == nullptr) return nullptr;
-    if (ready) {  // before that there is nothing else, and no lock has a part in it
-        count(unknot_stats.diverted);
+    if (surely || thread.ready) {  // before that there is nothing else, and no lock has a part in it
+        surely ? count_as_owner(unknot_stats.diverted) : count(unknot_stats.diverted);
         thread.stretch.diverted += size;
     }
     always_go_slow(thread);  // the first call after the lock is gone catches up
-    if (owns_write_lock) note_diverting(thread);
+    if (surely || owns_write_lock(thread)) note_diverting(thread);
     if (__builtin_expect(thread.unpublished_walks != 0 || !thread.has_exit_hook || thread.walks == 0, 0)) {
         note_first_diverted(thread);
     }
@@ -51,8 +57,7 @@ Served for_the_calibration(ThreadState& thread, const Request& request) {
 }
 
 void* divert(ThreadState& thread, const Request& request, const void* caller) {
-    void* block =
-        from_arena(thread, request.size, request.alignment, request.fill, thread.ready, owns_write_lock(thread));
+    void* block = from_arena(thread, request.size, request.alignment, request.fill, false);
     if (block != nullptr && thread.ready) witness(unknot_stats.under_loader_lock, caller);
     return block;
 }
@@ -155,16 +160,15 @@ void* divert_at_once(std::size_t size, std::size_t alignment, Fill fill, const v
         return nullptr;
     }
     ++thread.slow_calls;
-    void* block = from_arena(thread, size, alignment, fill, true, true);
+    void* block = from_arena(thread, size, alignment, fill, true);
     if (block != nullptr) witness(unknot_stats.under_loader_lock, caller);
     return block;
 }
 
 void take_back(void* block) {
     ThreadState& thread = thread_state;
-    if (thread.walks != 0) return arena.deallocate(thread.cursor, block);  // publish_blocks would not
+    if (__builtin_expect(thread.walks == 0, 0)) return take_back_and_publish(thread, block);
     arena.deallocate(thread.cursor, block);
-    publish_blocks(thread);
 }
 
 Served divert_allocation(Request request, const void* caller) {

@@ -118,7 +118,7 @@ TEST(WalkInstructions, stay_within_the_budget) {
 
 // A block that a walk's callback takes from the arena and gives back: nothing of it is the allocator's.
 TEST(DivertedPairInstructions, stay_within_the_budget) {
-    constexpr Loop pairs{"diverted_pairs", 210};
+    constexpr Loop pairs{"diverted_pairs", 204};
     const double protecting = instructions_per_turn(pairs, before_allocator("libunknot.so"));
     EXPECT_LE(protecting, pairs.budget * slack);
     EXPECT_GE(protecting, 100) << "it was not diverted";
