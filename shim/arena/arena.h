@@ -101,8 +101,10 @@ class Arena {
     // The thread ends: nothing is cut from its chunk any more.
     void retire(ArenaCursor& cursor);
 
-    // Adds what the cursor has counted to the statistics.
-    void publish(ArenaCursor& cursor);
+    // Adds what the cursor has counted to the statistics. Most walks have nothing to add.
+    void publish(ArenaCursor& cursor) {
+        if (cursor.counted != cursor.next || cursor.block_delta != 0 || cursor.byte_delta != 0) publish_sums(cursor);
+    }
 
     // Only for tests: gives the reservation back. No block may be live.
     void destroy();
@@ -146,6 +148,7 @@ class Arena {
     void give_back(ArenaCursor& cursor, void* p);
     bool free_here(ArenaCursor& cursor, const Block* block, std::uint64_t bytes);
     void count_cut(ArenaCursor& cursor);
+    void publish_sums(ArenaCursor& cursor);
     void uncount_newest(ArenaCursor& cursor);
     bool resize_newest(ArenaCursor& cursor, Block* block, std::size_t wanted);
     bool shrink_small(ArenaCursor& cursor, Block* block, std::size_t wanted);

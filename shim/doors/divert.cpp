@@ -7,10 +7,10 @@
 #include "shim/allocator/cxx_runtime.h"
 #include "shim/allocator/open_questions.h"
 #include "shim/allocator/real_allocator.h"
-#include "shim/doors/averted.h"
 #include "shim/doors/counting.h"
 #include "shim/doors/defer.h"
 #include "shim/doors/enter.h"
+#include "shim/doors/from_arena.h"
 #include "shim/loader/identity.h"
 #include "shim/loader/loader_lock.h"
 #include "shim/log/witness.h"
@@ -19,36 +19,6 @@
 namespace unknot {
 
 namespace {
-
-// Of a walk the first block alone, of a stretch under the load lock each.
-UNKNOT_COLD void note_first_diverted(ThreadState& thread) {
-    publish_walks(thread);
-    if (!thread.has_exit_hook) arm_exit_hook(thread);
-    publish_blocks(thread);
-}
-
-[[gnu::noinline]] void take_back_and_publish(ThreadState& thread, void* block) {
-    arena.deallocate(thread.cursor, block);
-    publish_blocks(thread);
-}
-
-// `surely`: this thread is ready and owns the write lock, by the owner word.
-[[gnu::always_inline]] inline void* from_arena(ThreadState& thread, std::size_t size, std::size_t alignment, Fill fill,
-                                               bool surely) {
-    thread.cursor.in_stretch = true;
-    void* block = arena.allocate(thread.cursor, size, alignment, fill);
-    if (block == nullptr) return nullptr;
-    if (surely || thread.ready) {  // before that there is nothing else, and no lock has a part in it
-        surely ? count_as_owner(unknot_stats.diverted) : count(unknot_stats.diverted);
-        thread.stretch.diverted += size;
-    }
-    always_go_slow(thread);  // the first call after the lock is gone catches up
-    if (surely || owns_write_lock(thread)) note_diverting(thread);
-    if (__builtin_expect(thread.unpublished_walks != 0 || !thread.has_exit_hook || thread.walks == 0, 0)) {
-        note_first_diverted(thread);
-    }
-    return block;
-}
 
 // Nobody's statistics: the program has not asked for it.
 Served for_the_calibration(ThreadState& thread, const Request& request) {
@@ -152,24 +122,6 @@ void* resize_in_arena(ThreadState& thread, void* pointer, const Request& request
 }
 
 }  // namespace
-
-void* divert_at_once(std::size_t size, std::size_t alignment, Fill fill, const void* caller) {
-    ThreadState& thread = thread_state;
-    if (!thread.ready || !surely_owns_write_lock(thread) || is_unknown_child() || !follows_rule_1(mode()) ||
-        alignment == no_alignment) {
-        return nullptr;
-    }
-    ++thread.slow_calls;
-    void* block = from_arena(thread, size, alignment, fill, true);
-    if (block != nullptr) witness(unknot_stats.under_loader_lock, caller);
-    return block;
-}
-
-void take_back(void* block) {
-    ThreadState& thread = thread_state;
-    if (__builtin_expect(thread.walks == 0, 0)) return take_back_and_publish(thread, block);
-    arena.deallocate(thread.cursor, block);
-}
 
 Served divert_allocation(Request request, const void* caller) {
     if (void* block = divert_at_once(request.size, request.alignment, request.fill, caller)) return {true, block};

@@ -135,7 +135,7 @@ TEST(DeferredFreeInstructions, stay_within_the_budget) {
 
 // The walk that an unwinder makes where nobody is in its way: through libc, with the lock tried first.
 TEST(UnwinderWalkInstructions, stay_within_the_budget) {
-    constexpr Loop walk{"unwinders_walk", 560};
+    constexpr Loop walk{"unwinders_walk", 540};
     const double bare = instructions_per_turn(walk, allocator);
     const double protecting = instructions_per_turn(walk, before_allocator("libunknot.so"));
     EXPECT_LE(protecting - bare, walk.budget * slack);
