@@ -17,7 +17,7 @@ namespace unknot {
     X(walks_from_snapshot,  "count", counter, "walks served from the snapshot of the loaded objects")             \
     X(averted,              "count", counter, "deadlocks that would have happened: an allocator walk found the loader lock busy while its owner had diverted") \
     X(diverted,             "count", counter, "allocations served from the arena because the thread owned a loader lock") \
-    X(diverted_bytes,       "bytes", counter, "bytes asked for by diverted allocations")                          \
+    X(diverted_bytes,       "bytes", counter, "bytes asked for by diverted allocations, counted when their stretch ends") \
     X(deferred,             "count", counter, "frees put off because the thread owned a loader lock")             \
     X(drained,              "count", counter, "deferred frees handed to the real allocator since")                \
     X(forwarded,            "count", counter, "calls under a loader lock that went to the real allocator after all: the guarantee was off for them") \

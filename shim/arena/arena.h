@@ -52,11 +52,12 @@ enum class Fill : std::uint8_t { as_is, zero };
 
 class Arena {
   public:
-    static constexpr std::size_t small_limit = chunk_size / 4;
+    // Two such blocks fill a chunk, headers included.
+    static constexpr std::size_t small_limit = chunk_size / 2 - 16;
     static constexpr std::size_t default_limit = std::size_t{1} << 30;
     static constexpr std::size_t static_reserve = std::size_t{512} << 10;
-    // As much as thirty tables of 300 kB. Small beside what the process has that parses under the lock, and part of
-    // what a stretch may cost in memory.
+    // Of the whole process, however many threads are in a stretch. As much as thirty tables of 300 kB, or one of 11
+    // MiB. Small beside what the process has that parses under the lock, and part of what a stretch may cost in memory.
     static constexpr std::size_t kept_in_stretch = std::size_t{12} << 20;
     // Always: emptied chunks for the next walk.
     static constexpr std::size_t kept_between = 16 * chunk_size;
@@ -68,7 +69,7 @@ class Arena {
     void set_limit(std::size_t bytes);
 
     // Relaxed: whoever holds a block of ours got it after the range was known (the block came to it that way).
-    bool contains(const void* p) const {
+    [[gnu::always_inline]] bool contains(const void* p) const {
         return reinterpret_cast<std::uintptr_t>(p) + minus_base_.load(std::memory_order_relaxed) <
                size_.load(std::memory_order_relaxed);
     }
@@ -100,8 +101,10 @@ class Arena {
     // The thread ends: nothing is cut from its chunk any more.
     void retire(ArenaCursor& cursor);
 
-    // Adds what the cursor has counted to the statistics.
-    void publish(ArenaCursor& cursor);
+    // Adds what the cursor has counted to the statistics. Most walks have nothing to add.
+    void publish(ArenaCursor& cursor) {
+        if (cursor.counted != cursor.next || cursor.block_delta != 0 || cursor.byte_delta != 0) publish_sums(cursor);
+    }
 
     // Only for tests: gives the reservation back. No block may be live.
     void destroy();
@@ -145,6 +148,7 @@ class Arena {
     void give_back(ArenaCursor& cursor, void* p);
     bool free_here(ArenaCursor& cursor, const Block* block, std::uint64_t bytes);
     void count_cut(ArenaCursor& cursor);
+    void publish_sums(ArenaCursor& cursor);
     void uncount_newest(ArenaCursor& cursor);
     bool resize_newest(ArenaCursor& cursor, Block* block, std::size_t wanted);
     bool shrink_small(ArenaCursor& cursor, Block* block, std::size_t wanted);

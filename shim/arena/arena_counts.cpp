@@ -32,8 +32,7 @@ void Arena::note(ArenaCursor& cursor, std::int32_t blocks, std::int64_t bytes) {
     cursor.byte_delta += bytes;
 }
 
-void Arena::publish(ArenaCursor& cursor) {
-    if (cursor.counted == cursor.next && cursor.block_delta == 0 && cursor.byte_delta == 0) return;
+void Arena::publish_sums(ArenaCursor& cursor) {
     if (in_the_middle(cursor)) return;
     std::int32_t blocks = 0;
     std::int64_t bytes = 0;

@@ -25,7 +25,7 @@ namespace unknot {
 
 inline constexpr std::size_t chunk_size = std::size_t{64} << 10;
 inline constexpr unsigned span_classes = 25;  // 64 KiB to 1 TiB
-inline constexpr unsigned warm_classes = 7;   // 64 KiB to 4 MiB: these may keep their pages for a while
+inline constexpr unsigned warm_classes = 9;   // 64 KiB to 16 MiB: these may keep their pages for a while
 
 enum class ChunkState : std::uint8_t {
     untouched,  // beyond the frontier, or not the first chunk of its span

@@ -7,15 +7,9 @@
 
 namespace unknot {
 
-namespace {
-
-// Relaxed everywhere in this file: for the statistics, and each thread clears its own when its walk is over, or before
-// the next one.
-std::atomic<int>& contended() {
-    return cleared_in_children.load(std::memory_order_relaxed)->contended;
-}
-// The last thread that diverted or deferred inside a walk that is not over.
 constinit std::atomic<int> diverting{nobody};
+
+namespace {
 
 void clear_contention(const ThreadState& thread, std::uint64_t* counter) {
     int mine = thread.id;
@@ -33,9 +27,7 @@ void forget_walk(const ThreadState& thread) {
     clear_contention(thread, nullptr);
 }
 
-void note_diverting(ThreadState& thread) {
-    thread.plain_walk.caller = nullptr;
-    diverting.store(thread.id, std::memory_order_relaxed);
+void note_averted(const ThreadState& thread) {
     clear_contention(thread, &unknot_stats.averted);
 }
 

@@ -3,14 +3,29 @@
 // its allocations from the arena, before or after that moment in the same walk.
 #pragma once
 
+#include "shim/loader/fork_handlers.h"
 #include "shim/loader/thread_state.h"
 
 namespace [[gnu::visibility("hidden")]] unknot {
 
+// Relaxed everywhere, here and in averted.cpp: for the statistics, and each thread clears its own when its walk is
+// over, or before the next one.
+inline std::atomic<int>& contended() {
+    return cleared_in_children.load(std::memory_order_relaxed)->contended;
+}
+// The last thread that diverted or deferred inside a walk that is not over.
+extern constinit std::atomic<int> diverting;
+
 // A walk from inside the allocator has found the loader's write lock busy.
 void note_contention();
+// This thread, which owns the write lock, was waited for and has diverted or deferred.
+UNKNOT_COLD void note_averted(const ThreadState& thread);
 // This thread, which owns the write lock, has diverted or deferred.
-void note_diverting(ThreadState& thread);
+inline void note_diverting(ThreadState& thread) {
+    thread.plain_walk.caller = nullptr;
+    diverting.store(thread.id, std::memory_order_relaxed);
+    if (__builtin_expect(contended().load(std::memory_order_relaxed) == thread.id, 0)) note_averted(thread);
+}
 // The walk that this thread may have been in is over.
 void forget_walk(const ThreadState& thread);
 

@@ -11,8 +11,15 @@ namespace unknot {
 inline constexpr std::uint32_t walks_per_publication = 1024;
 
 inline void publish_walks(ThreadState& thread) {
-    if (thread.unpublished_walks != 0) count(unknot_stats.walks, thread.unpublished_walks);
+    if (thread.unpublished_walks == 0) return;
+    count(unknot_stats.walks, thread.unpublished_walks);
     thread.unpublished_walks = 0;
+}
+
+inline void end_stretch(ThreadState& thread) {
+    const std::uint64_t bytes = thread.stretch.diverted;
+    thread.stretch = {};
+    if (bytes != 0) count(unknot_stats.diverted_bytes, bytes);
 }
 
 // Between walks nobody waits for exact sums; inside a walk they are published at its end.

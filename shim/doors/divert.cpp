@@ -7,10 +7,10 @@
 #include "shim/allocator/cxx_runtime.h"
 #include "shim/allocator/open_questions.h"
 #include "shim/allocator/real_allocator.h"
-#include "shim/doors/averted.h"
 #include "shim/doors/counting.h"
 #include "shim/doors/defer.h"
 #include "shim/doors/enter.h"
+#include "shim/doors/from_arena.h"
 #include "shim/loader/identity.h"
 #include "shim/loader/loader_lock.h"
 #include "shim/log/witness.h"
@@ -20,23 +20,6 @@ namespace unknot {
 
 namespace {
 
-void* from_arena(ThreadState& thread, const Request& request) {
-    thread.cursor.in_stretch = true;
-    void* block = arena.allocate(thread.cursor, request.size, request.alignment, request.fill);
-    if (block == nullptr) return nullptr;
-    publish_walks(thread);
-    if (thread.ready) {  // before that there is nothing else, and no lock has a part in it
-        count(unknot_stats.diverted);
-        count(unknot_stats.diverted_bytes, request.size);
-    }
-    thread.stretch.diverted += request.size;
-    always_go_slow(thread);  // the first call after the lock is gone catches up
-    if (owns_write_lock(thread)) note_diverting(thread);
-    if (!thread.has_exit_hook) arm_exit_hook(thread);
-    publish_blocks(thread);
-    return block;
-}
-
 // Nobody's statistics: the program has not asked for it.
 Served for_the_calibration(ThreadState& thread, const Request& request) {
     always_go_slow(thread);
@@ -44,7 +27,7 @@ Served for_the_calibration(ThreadState& thread, const Request& request) {
 }
 
 void* divert(ThreadState& thread, const Request& request, const void* caller) {
-    void* block = from_arena(thread, request);
+    void* block = from_arena(thread, request.size, request.alignment, request.fill, false);
     if (block != nullptr && thread.ready) witness(unknot_stats.under_loader_lock, caller);
     return block;
 }
@@ -141,14 +124,12 @@ void* resize_in_arena(ThreadState& thread, void* pointer, const Request& request
 }  // namespace
 
 Served divert_allocation(Request request, const void* caller) {
+    if (void* block = divert_at_once(request.size, request.alignment, request.fill, caller)) return {true, block};
+    return divert_with_care(request, caller);
+}
+
+Served divert_with_care(Request request, const void* caller) {
     ThreadState& thread = enter();
-    // The straight way, of what a walk's callback allocates: no question below would be answered otherwise.
-    if (thread.ready && surely_owns_write_lock(thread) && follows_rule_1(mode()) && request.alignment != no_alignment) {
-        if (void* block = from_arena(thread, request)) {
-            witness(unknot_stats.under_loader_lock, caller);
-            return {true, block};
-        }
-    }
     const bool owns = owns_loader_lock(thread);
     if (is_calibrating(thread)) return for_the_calibration(thread, request);
     switch (route(AllocationFacts{.owns_loader_lock = owns,
@@ -176,9 +157,7 @@ Served divert_allocation(Request request, const void* caller) {
 
 bool divert_deallocation(const Deallocation& call, const void* caller) {
     if (arena.contains(call.pointer)) {
-        // No question about locks, and no look at whether we are protecting: the arena takes its own back always.
-        arena.deallocate(thread_state.cursor, call.pointer);
-        publish_blocks(thread_state);
+        take_back(call.pointer);
         return true;
     }
     ThreadState& thread = enter();

@@ -74,7 +74,7 @@ void settle(ThreadState& thread, const void* caller) {
     }
     if (thread.walks != 0) return;
     forget_walk(thread);
-    thread.stretch = {};
+    end_stretch(thread);
     go_quiet(thread);
 }
 
@@ -103,7 +103,7 @@ void end_walk(ThreadState& thread) {
     if (loader_locks.probe == Probe::owner_words && owns_write_lock(thread)) return;
     forget_walk(thread);
     if (!owns_loader_lock(thread)) {
-        thread.stretch = {};
+        end_stretch(thread);
         arena.end_of_stretch(thread.cursor);
         if (thread.drain != Drain::nothing && !thread.walk_by_inner_code) {
             KeepErrno keep;
@@ -124,6 +124,7 @@ void thread_ends(void* state) {
     thread.has_exit_hook = false;  // what comes after us arms it again
     if (thread.drain != Drain::nothing && !owns_loader_lock(thread)) drain(thread);
     publish_walks(thread);
+    end_stretch(thread);
     arena.retire(thread.cursor);
     arena.publish(thread.cursor);
     thread.cursor.fleeting = true;  // in the last round of key destructors nobody comes after what comes after us

@@ -2,6 +2,7 @@
 // The hot path, generated: one question, one tail call. Nothing else may stand here.
 // Budget (x86_64, checked by a test): allocations 7 instructions, deallocations 11, no stack, no call.
 #include "shim/allocator/real_allocator.h"
+#include "shim/doors/divert.h"
 #include "shim/doors/enter.h"
 #include "shim/doors/slow_entry_points.h"
 #include "shim/system/platform.h"
@@ -26,11 +27,12 @@ namespace unknot {
         if (arena.contains(pointer) || must_go_slow(thread_state)) return id##_slow arguments; \
         return real_allocator.id arguments;                                                    \
     }
-#define UNKNOT_DEALLOCATION(id, symbol, parameters, arguments, ...)                                                 \
-    UNKNOT_EXPORT void id parameters asm(symbol);                                                                   \
-    void id parameters {                                                                                            \
-        if (__builtin_expect(arena.contains(pointer), 0) || must_go_slow(thread_state)) return id##_slow arguments; \
-        return real_allocator.id arguments;                                                                         \
+#define UNKNOT_DEALLOCATION(id, symbol, parameters, arguments, ...)                  \
+    UNKNOT_EXPORT void id parameters asm(symbol);                                    \
+    void id parameters {                                                             \
+        if (__builtin_expect(arena.contains(pointer), 0)) return take_back(pointer); \
+        if (must_go_slow(thread_state)) return id##_slow arguments;                  \
+        return real_allocator.id arguments;                                          \
     }
 #define UNKNOT_QUERY(id, symbol)                                                              \
     UNKNOT_EXPORT std::size_t id(void* pointer) asm(symbol);                                  \

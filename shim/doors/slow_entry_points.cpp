@@ -14,8 +14,9 @@ namespace unknot {
 
 #define UNKNOT_ALLOCATION(id, symbol, parameters, arguments, failure_, size_, alignment_, fill_)           \
     void* id##_slow parameters {                                                                           \
+        if (void* block = divert_at_once(size_, alignment_, fill_, UNKNOT_CALLER)) return block;           \
         const Request request{.size = size_, .alignment = alignment_, .fill = fill_, .failure = failure_}; \
-        const Served served = divert_allocation(request, UNKNOT_CALLER);                                   \
+        const Served served = divert_with_care(request, UNKNOT_CALLER);                                    \
         return served.yes ? served.block : real_allocator.id arguments;                                    \
     }
 #define UNKNOT_ALLOCATION_INTO(id, symbol)                                                              \

@@ -8,10 +8,11 @@
 
 namespace [[gnu::visibility("hidden")]] unknot {
 
+// Deallocations are not marked as cold: where size alone counts, g++ clears a record by rep stos, which stalls.
 #define UNKNOT_ALLOCATION(id, symbol, parameters, ...) UNKNOT_COLD void* id##_slow parameters;
 #define UNKNOT_ALLOCATION_INTO(id, symbol) UNKNOT_COLD int id##_slow(void**, std::size_t, std::size_t);
 #define UNKNOT_REALLOCATION(id, symbol, parameters, ...) UNKNOT_COLD void* id##_slow parameters;
-#define UNKNOT_DEALLOCATION(id, symbol, parameters, ...) UNKNOT_COLD void id##_slow parameters;
+#define UNKNOT_DEALLOCATION(id, symbol, parameters, ...) [[gnu::noinline]] void id##_slow parameters;
 #define UNKNOT_QUERY(id, symbol) UNKNOT_COLD std::size_t id##_slow(void*);
 #include "shim/allocator/entry_points.inc"
 

@@ -151,6 +151,16 @@ inline std::uint32_t pid() {
 
 }  // namespace raw
 
+// Adds one in one instruction where the machine has such a one that locks nothing, so that no signal handler of this
+// thread comes in between; another processor may, and then one of the two is lost.
+inline void add_one(std::uint64_t& number) {
+#if defined(__x86_64__)
+    asm volatile("addq $1, %0" : "+m"(number) : : "cc");
+#else
+    __atomic_fetch_add(&number, 1, __ATOMIC_RELAXED);
+#endif
+}
+
 // Where a signal handler returns to: below it are the handler's frames, above it those that it has interrupted.
 // `address` lies in libc's code or in the kernel's.
 #if defined(__x86_64__)

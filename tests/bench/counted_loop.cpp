@@ -10,6 +10,7 @@
 #include <new>
 
 #include "tests/bench/counted_loops.h"
+#include "tests/bench/counted_unwinder.h"
 
 namespace {
 
@@ -56,9 +57,27 @@ void diverted_pairs(int turns) {
         },
         nullptr);
 }
+// Blocks of the allocator's that a walk's callback frees: each waits until the walk is over. So many at a time as no
+// stretch finds too much.
+constexpr int freed_in_a_walk = 1000;
+void deferred_frees(int turns) {
+    static void* blocks[freed_in_a_walk];
+    for (; turns > 0; turns -= freed_in_a_walk) {
+        for (void*& block : blocks) block = std::malloc(block_bytes);
+        dl_iterate_phdr(
+            [](dl_phdr_info*, std::size_t, void*) {
+                for (void* block : blocks) std::free(block);
+                return 1;
+            },
+            nullptr);
+    }
+}
 // Ends at the first object: how many there are differs by what is preloaded.
 void shortest_walk() {
     dl_iterate_phdr([](dl_phdr_info*, std::size_t, void*) { return 1; }, nullptr);
+}
+void unwinders_walk() {
+    walk_as_an_unwinder([](dl_phdr_info*, std::size_t, void*) { return 1; });
 }
 
 }  // namespace
@@ -69,9 +88,12 @@ int main(int argc, char** argv) {
     static constexpr struct {
         const char* name;
         Turn turn;
-    } loops[] = {UNKNOT_COUNTED_LOOPS(UNKNOT_LOOP){"walk", walk}, {"shortest_walk", shortest_walk}};
+    } loops[] = {UNKNOT_COUNTED_LOOPS(UNKNOT_LOOP){"walk", walk},
+                 {"shortest_walk", shortest_walk},
+                 {"unwinders_walk", unwinders_walk}};
 #undef UNKNOT_LOOP
     if (argc == 3 && std::strcmp(argv[1], "diverted_pairs") == 0) return diverted_pairs(std::atoi(argv[2])), 0;
+    if (argc == 3 && std::strcmp(argv[1], "deferred_frees") == 0) return deferred_frees(std::atoi(argv[2])), 0;
     for (const auto& loop : loops) {
         if (argc != 3 || std::strcmp(argv[1], loop.name) != 0) continue;
         for (int i = std::atoi(argv[2]); i > 0; --i) loop.turn();

@@ -29,6 +29,8 @@ PARTS = {
     "counts": (lambda: loads.instruction_counts(False), lambda: loads.instruction_counts(True)),
     "micro": (lambda: loads.micro(45, 0.012), lambda: loads.micro(5, 0.01)),
     "arena": (lambda: loads.arena_pair(9, 0.05), lambda: loads.arena_pair(3, 0.02)),
+    "inside": (lambda: loads.inside(9, 7, 3000), lambda: loads.inside(3, 3, 500)),
+    "churn": (lambda: loads.churn(9, 3), lambda: loads.churn(2, 1)),
     "threads": (lambda: loads.threads(15, 1_500_000, (1, 2, 4, 8, 16)), lambda: loads.threads(3, 400_000, (1, 2, 16))),
     "storm": (lambda: loads.storms(7, 5, 60), lambda: loads.storms(3, 3, 20)),
     "start_up": (lambda: loads.start_up(150), lambda: loads.start_up(30)),

@@ -118,10 +118,28 @@ TEST(WalkInstructions, stay_within_the_budget) {
 
 // A block that a walk's callback takes from the arena and gives back: nothing of it is the allocator's.
 TEST(DivertedPairInstructions, stay_within_the_budget) {
-    constexpr Loop pairs{"diverted_pairs", 305};
+    constexpr Loop pairs{"diverted_pairs", 204};
     const double protecting = instructions_per_turn(pairs, before_allocator("libunknot.so"));
     EXPECT_LE(protecting, pairs.budget * slack);
     EXPECT_GE(protecting, 100) << "it was not diverted";
+}
+
+// A block of the allocator's that a walk's callback frees: what it takes to put that off and to do it later.
+TEST(DeferredFreeInstructions, stay_within_the_budget) {
+    constexpr Loop frees{"deferred_frees", 557};
+    const double bare = instructions_per_turn(frees, allocator);
+    const double protecting = instructions_per_turn(frees, before_allocator("libunknot.so"));
+    EXPECT_LE(protecting - bare, frees.budget * slack);
+    EXPECT_GE(protecting - bare, 100) << "it was not deferred";
+}
+
+// The walk that an unwinder makes where nobody is in its way: through libc, with the lock tried first.
+TEST(UnwinderWalkInstructions, stay_within_the_budget) {
+    constexpr Loop walk{"unwinders_walk", 540};
+    const double bare = instructions_per_turn(walk, allocator);
+    const double protecting = instructions_per_turn(walk, before_allocator("libunknot.so"));
+    EXPECT_LE(protecting - bare, walk.budget * slack);
+    EXPECT_GE(protecting - bare, 100) << "it was not an unwinder's";
 }
 
 #define UNKNOT_LOOP(name, budget) Loop{#name, budget},

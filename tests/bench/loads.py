@@ -10,7 +10,7 @@ import platform
 
 import programs
 from measure import (AGAIN, NONE, NULL, SHIM, Workplace, built, geometric_mean, installed_allocators,
-                     interleave, key_values, library, output_of, preload, say, summary)
+                     interleave, key_values, library, output_of, preload, ratio, say, summary)
 
 ALL = [NONE, NULL, SHIM, AGAIN]
 
@@ -43,6 +43,44 @@ def arena_pair(rounds, min_time):
             one[SHIM].append(figures[f"arena_pair{order}"])
             one[NONE].append(figures[f"allocator_pair{order}"])
     return {name: summary(by_variant) for name, by_variant in samples.items()}
+
+
+def inside(rounds, turns, microseconds):
+    """ns of CPU time of malloc + touch + free by size, inside a walk and outside, in one process; and what is made of
+    the same pages fresh from the kernel."""
+    result = {}
+    for allocator in ("tcmalloc", "glibc"):
+        path = installed_allocators().get(allocator)
+        if path is None:
+            continue
+        say(f"bench: inside a walk, {allocator}")
+        samples = {}
+        for _ in range(rounds):
+            figures = key_values(output_of([built("inside"), str(turns), str(microseconds)], preload(SHIM, path),
+                                           UNKNOT_MODE="protect"))
+            for key, number in figures.items():
+                where, what = key.split("_")
+                samples.setdefault(what, {}).setdefault(where, []).append(number)
+        result[allocator] = {what: of_inside(by_place) for what, by_place in samples.items()}
+    return result
+
+
+def of_inside(by_place):
+    one = {f"{where}_ns": round(sorted(numbers)[len(numbers) // 2], 2) for where, numbers in by_place.items()}
+    one["inside/outside"] = ratio(by_place, "inside", "outside")
+    if "mmap" in by_place:
+        one["inside/mmap"] = ratio(by_place, "inside", "mmap")
+    return one
+
+
+def churn(rounds, turns):
+    """ms of CPU time: dlopen and dlclose of a library whose constructor makes a million blocks and whose destructor
+    frees them."""
+    say("bench: a library with a million blocks")
+    path = library("libtcmalloc.so.4")
+    samples = interleave([NONE, SHIM, AGAIN], rounds, lambda variant: key_values(output_of(
+        [built("churn"), built("libchurning_library.so"), str(turns)], preload(variant, path))))
+    return {figure: summary(by_variant) for figure, by_variant in samples.items()}
 
 
 def threads(rounds, operations, counts):

@@ -98,9 +98,26 @@ plot $memory using 1:2 with lines lw 2 lc rgb '{BLUE}' title 'resident', \\
 """, {"memory": "\n".join(lines)})
 
 
+def inside(path, data):
+    lines = [f'{size} {one["outside_ns"]} {one["inside_ns"]} {one.get("mmap_ns", "NaN")}'
+             for size, one in data["inside"]["tcmalloc"].items() if size != "string"]
+    draw(path, f"""
+set title 'malloc + touch + free inside a walk by size (tcmalloc, protecting)'
+set xlabel 'bytes'
+set ylabel 'ns'
+set logscale xy
+set format y '10^{{%T}}'
+set xrange [40:30000000]
+plot $inside using 1:2 with linespoints pt 7 lc rgb '{GREY}' title 'outside the walk', \\
+  $inside using 1:3 with linespoints pt 7 lc rgb '{BLUE}' title 'inside, from the arena', \\
+  $inside using 1:4 with linespoints pt 6 lc rgb '{ORANGE}' title 'mmap + munmap'
+""", {"inside": "\n".join(lines)})
+
+
 PLOTS = {
     "overhead.svg": ("overhead by benchmark", overhead),
     "scaling.svg": ("scaling by threads", scaling),
+    "inside.svg": ("cost inside a walk by size", inside),
     "stall.svg": ("stall", stall),
     "walk-storm.svg": ("memory in a walk storm", walk_memory),
 }
@@ -115,6 +132,8 @@ def draw_all(root, data):
         try:
             function(os.path.join(root, path), data)
             drawn[path] = title
+        except KeyError as part:
+            say(f"bench: {part} was not measured; {path} is not drawn")
         except FileNotFoundError:
             say("bench: gnuplot is not installed; nothing is drawn")
             return drawn

@@ -77,6 +77,15 @@ def goals(data):
         rows.at_most(f"resident memory, added, {what} (tcmalloc)", 300,
                      dig(data, "resident", "tcmalloc", figure, "added_kb"), "kB")
     rows.at_most("arena pair of 64 bytes over tcmalloc's own", 1.0, of_ratio(data, "arena", "pair", "shim/none"))
+    for what, one in (dig(data, "inside", "tcmalloc") or {}).items():
+        name = inside_name(what)
+        if what != "string" and int(what) > MOST_REUSED:
+            rows.at_most(f"{name}, inside a walk over fresh pages", 1.2, of_ratio(one, "inside/mmap"))
+            continue
+        limit = 1.5 if what != "string" and int(what) <= 15000 else 2.0
+        rows.at_most(f"{name}, inside a walk over outside", limit, of_ratio(one, "inside/outside"))
+    rows.at_most("dlopen + dlclose of a library with a million blocks, over no shim", 1.1,
+                 of_ratio(data, "churn", "both_ms", "shim/none"))
     rows.at_most("slowest malloc beside a held loader lock, median run", 5,
                  milliseconds(dig(data, "stall", "growth_us", "shim", "median")), "ms")
     rows.at_most("drift of resident memory in a walk storm", 1.02, dig(data, "walk_memory", "drift"))
@@ -152,9 +161,29 @@ def other_rows(data):
             if one := dig(data, "stall", prefix + who):
                 yield [f"slowest malloc {when}, thread that {name}, ms", cell(milliseconds(one["none"]["median"])),
                        cell(milliseconds(one["shim"]["median"]))]
+    for figure, what in (("open_ms", "dlopen of a library that makes a million blocks"),
+                         ("close_ms", "dlclose of it, which frees them")):
+        if one := dig(data, "churn", figure):
+            yield [f"{what}, CPU ms", cell(one["median"]["none"], 1), cell(one["median"]["shim"], 1)]
     if one := dig(data, "arena", "pair"):
         yield ["a pair of 64 bytes, tcmalloc's own against the arena's, ns", cell(one["median"]["none"], 1),
                cell(one["median"]["shim"], 1)]
+
+
+MOST_REUSED = 12 << 20  # bytes: Arena::kept_in_stretch
+
+
+def inside_name(what):
+    if what == "string":
+        return "a string that grows from 64 bytes to 64 kB"
+    return f"malloc + touch + free of {int(what):,} bytes".replace(",", " ")
+
+
+def inside_rows(data):
+    for allocator, by_what in (dig(data, "inside") or {}).items():
+        for what, one in by_what.items():
+            yield [f"{inside_name(what)}, {allocator}", cell(one["outside_ns"], 1), cell(one["inside_ns"], 1),
+                   cell(one.get("mmap_ns"), 1), ratio_cell(one["inside/outside"]), ratio_cell(one.get("inside/mmap"))]
 
 
 def peer_rows(data):
@@ -173,6 +202,9 @@ def document_text(data):
         table(["", "no shim", "null interposer", "Unknot", "Unknot / no shim", "Unknot / null", "A/A"],
               cost_rows(data)),
         table(["", "no shim", "Unknot"], other_rows(data)),
+        "What a thread pays for memory inside a walk, under the loader's lock, beside what it pays outside, ns; mmap: "
+        "the same pages fresh from the kernel and back:",
+        table(["", "outside", "inside", "mmap", "inside / outside", "inside / mmap"], inside_rows(data)),
         "What interposers and heap profilers cost otherwise, each over its own base allocator in the same run:",
         table(["", "malloc + free, ratio", "python3, PYTHONMALLOC=malloc, ratio"], peer_rows(data)),
     ]

@@ -95,7 +95,7 @@ class Session {
         const std::size_t scale = input.byte();
         const std::size_t n = input.word();
         if (scale < 160) return n % 512;
-        if (scale < 220) return n % 20000;
+        if (scale < 220) return n % 40000;
         if (scale < 250) return n * 4;
         return n * 40;
     }
@@ -163,7 +163,8 @@ class Session {
     void resize_in_place(ArenaCursor& cursor, Owned& owned, std::size_t bytes) {
         if (owned.block == nullptr) return;
         const bool done = arena_.resize_in_place(cursor, owned.block, bytes);
-        require(done || bytes > owned.size || owned.size > Arena::small_limit, "refused to shrink what is small");
+        // Within a quarter of the smallest span nothing is wasted, whatever pages the block has.
+        require(done || bytes > owned.size || owned.size > chunk_size / 4, "refused to shrink what is small");
         const std::size_t usable = arena_.usable_size(owned.block);
         require(done ? usable >= bytes : usable == owned.size, "size and answer differ");
         check(owned, std::min(usable, owned.size));

@@ -83,7 +83,7 @@ TEST_F(ArenaInstructions, of_freeing_an_older_block_stay_within_the_budget) {
 
 // With pages that were kept: no system call, whose price no instruction shows.
 TEST_F(ArenaInstructions, of_a_large_pair_in_a_stretch_stay_within_the_budget) {
-    for (const std::size_t size : {std::size_t{20000}, std::size_t{300000}, std::size_t{2} << 20}) {
+    for (const std::size_t size : {std::size_t{40000}, std::size_t{300000}, std::size_t{10} << 20}) {
         fresh_.free(fresh_.allocate(size));
         const std::size_t allocate = of_allocate(size);
         const std::size_t free = of_free(block_);

@@ -91,7 +91,7 @@ class Stress {
   private:
     void* make(ArenaCursor& cursor, std::minstd_rand& random, std::uint64_t number) {
         const std::size_t kind = random() % 200;
-        const std::size_t size = kind == 0 ? 100000 : kind < 4 ? 20000 : kind < 40 ? 8000 : 32 + random() % 1500;
+        const std::size_t size = kind == 0 ? 100000 : kind < 4 ? 40000 : kind < 40 ? 8000 : 32 + random() % 1500;
         void* block = fresh_.arena.allocate(cursor, size, kind % 8 == 0 ? 256 : 16);
         if (block == nullptr) broken("no room, far below the limit");
         if (kind == 5) {

@@ -40,7 +40,8 @@ struct Shape {
     std::size_t size;
     int at_a_time;
 };
-constexpr Shape shapes[] = {{20000, 1}, {60000, 10}, {65536, 3}, {200000, 1}, {300000, 30}, {1 * mib, 4}, {2 * mib, 3}};
+constexpr Shape shapes[] = {{20000, 1},   {20000, 10},  {33000, 4},   {60000, 10},  {65536, 3},   {200000, 1},
+                            {300000, 30}, {1 * mib, 4}, {2 * mib, 3}, {8 * mib, 1}, {11 * mib, 1}};
 
 TEST_F(ArenaStretch, faults_pages_in_once) {
     for (const auto& [size, at_a_time] : shapes) {
@@ -85,7 +86,7 @@ TEST_F(ArenaStretch, is_over_for_blocks_that_are_freed_after_it) {
 
 TEST_F(ArenaStretch, zeroes_what_it_reuses) {
     begin();
-    for (const std::size_t size : {std::size_t{20000}, std::size_t{40000}, std::size_t{300000}, 2 * mib}) {
+    for (const std::size_t size : {std::size_t{20000}, std::size_t{40000}, std::size_t{300000}, 2 * mib, 6 * mib}) {
         for (int round = 0; round < 3; ++round) {
             void* block = fresh_.allocate(size + static_cast<std::size_t>(round) * 1000, 16, Fill::zero);
             EXPECT_TRUE(is_zero(block, size + static_cast<std::size_t>(round) * 1000)) << size;

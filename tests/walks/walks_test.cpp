@@ -143,6 +143,11 @@ TEST(Callback, can_be_left_in_every_way) {
     expect_success(victim("callback_leaves"));
 }
 
+TEST(Callback, reuses_the_pages_of_its_tables_and_gives_them_back_however_it_ends) {
+    expect_success(victim("pages_wait"), forking, "protect");
+    expect_success(victim("pages_wait"), glibc, "protect");
+}
+
 TEST(OddStacks, hang_without_the_shim) {
     expect_bare_hang(victim("odd_stacks"));
 }
