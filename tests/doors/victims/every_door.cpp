@@ -49,6 +49,8 @@ void plan(std::vector<Block>& blocks, const Allocation& from, const Deallocation
             if (size == 0 && (has_word(from.name, "allocx") || (!diverted && from.family >= Family::cxx_aligned))) {
                 continue;
             }
+            // jemalloc 5.3.1 has a pvalloc of its own, which makes no page of nothing (bare, in Debian sid).
+            if (size == 0 && !diverted && has_word(from.name, "pvalloc")) continue;
             blocks.push_back({.from = &from,
                               .to = &to,
                               .wish = {size, alignment},
