@@ -13,7 +13,7 @@ namespace {
 constexpr unsigned cap_dac_override = 1, cap_dac_read_search = 2, cap_sys_ptrace = 19;
 
 // Of one that has CAP_SYS_PTRACE: what else another user's process asks for.
-std::string missing_beside_ptrace(std::uint64_t effective, Access access) {
+std::string missing_beside_it(std::uint64_t effective, Access access) {
     const auto has = [&](unsigned capability) { return ((effective >> capability) & 1) != 0; };
     if (access == Access::write && !has(cap_dac_override))
         return "CAP_SYS_PTRACE is there, CAP_DAC_OVERRIDE is not, without which another user's memory is not written: "
@@ -33,7 +33,7 @@ std::string missing_permission(Access access) {
     const bool own_ids = slurp("/proc/self/uid_map").find("4294967295") == std::string::npos;
     std::string text;
     if (((effective >> cap_sys_ptrace) & 1) != 0) {
-        text = missing_beside_ptrace(effective, access);
+        text = missing_beside_it(effective, access);
         if (text.empty()) text = "CAP_SYS_PTRACE is there, but does not reach that process";
         if (own_ids) text += ": it counts in this user namespace only; run it from the one that process belongs to";
     } else {
