@@ -228,6 +228,9 @@ Examination examine_process(const Process& process, const std::vector<Mapping>& 
     Examination found = named(process);
     if (objects.list.empty()) {
         process.expect_still_the_same();
+        // Its memory goes before it does.
+        if (process.life().address_space_bytes != 0)
+            throw ProcessGone(fmt::format("process {} ended while it was being read", found.pid));
         throw Trouble(fmt::format("process {} ({}) has no program in memory: a kernel thread, or it is ending",
                                   found.pid, found.name));
     }

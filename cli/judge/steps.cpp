@@ -159,8 +159,8 @@ bool Steps::look_for_reentry(CycleStep& step) {
     const auto& frames = stack_of(step.tid).frames;
     const auto inside = [&](const Frame& frame) { return is_inside_allocator(frame) && !frame.scanned; };
     const auto elsewhere = [&](const Frame& frame) {
-        return !is_inside_allocator(frame) && !frame.object.starts_with("libc.so") &&
-               !frame.object.starts_with("libc-");
+        const bool of_libc = frame.object.starts_with("libc.so") || frame.object.starts_with("libc-");
+        return !is_inside_allocator(frame) && (!of_libc || looks_up(frame));
     };
     const auto inner = std::find_if(frames.begin(), frames.end(), inside);
     const auto between = std::find_if(inner, frames.end(), elsewhere);

@@ -129,6 +129,9 @@ Rescue rescue_process(pid_t pid, bool dry) {
         while (one_round(process, dry, result) && result.rounds < most_rounds) {
         }
         if (result.end == RescueEnd::moves) watch(process, result);
+    } catch (const ProcessGone&) {
+        if (result.rounds == 0) throw;
+        result.end = RescueEnd::ended;
     } catch (const Trouble&) {
         if (result.rounds == 0 || !is_ending(process)) throw;
         result.end = RescueEnd::ended;

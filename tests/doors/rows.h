@@ -12,7 +12,6 @@
 
 namespace doors {
 
-using unknot::alignment_in_either_order;
 using unknot::next_power_of_two;
 using unknot::only_power_of_two;
 using unknot::product;
