@@ -134,7 +134,9 @@ int main(int argc, char** argv) {
                             .stretches = is_with("stretches"),
                             .deep = is_with("deep") && over_libcs_allocator()};
     warm_up();
-    doors::vendors();  // a thread that is at it for the first time leaves a forked child waiting for ever
+    // A thread that makes one of these tables leaves a child that is forked meanwhile waiting for ever.
+    doors::standard();
+    doors::vendors();
     if (settings.locks) register_fork_handlers();
     if (settings.signals) start_signals(is_with("sampling"));
     const auto until = std::chrono::steady_clock::now() + duration;
