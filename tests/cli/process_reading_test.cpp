@@ -141,16 +141,21 @@ TEST(Doctor, survives_processes_that_end_while_it_reads_them) {
     }
 }
 
-TEST(Doctor, names_the_permission_that_is_missing) {
-    if (geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
-    // Copied to where everybody can execute it.
-    const Folder folder;
+// The command, copied to where everybody can execute it.
+std::string open_to_all(const Folder& folder) {
     std::filesystem::permissions(folder / "", std::filesystem::perms::all);
     std::filesystem::copy_file(built("unknot"), folder / "unknot");
+    return folder / "unknot";
+}
+
+TEST(Doctor, names_the_permission_that_is_missing) {
+    if (geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+    const Folder folder;
+    const std::string command_of_all = open_to_all(folder);
     const Victim victim("cli_idle", {{"LD_PRELOAD", "libtcmalloc.so.4"}});
     for (const char* command : {"doctor", "stat"}) {
         const auto result = process::run(
-            {{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", folder / "unknot", command, victim.id()}});
+            {{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", command_of_all, command, victim.id()}});
         EXPECT_EQ(result.code, 2) << result.out;
         EXPECT_NE(result.err.find("CAP_SYS_PTRACE"), std::string::npos) << result.err;
         EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
@@ -176,15 +181,14 @@ TEST(Doctor, that_may_not_read_says_unknown_and_what_is_missing) {
 TEST(Doctor, names_the_capability_that_is_missing_beside_ptrace) {
     if (geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
     const Folder folder;
-    std::filesystem::permissions(folder / "", std::filesystem::perms::all);
-    std::filesystem::copy_file(built("unknot"), folder / "unknot");
+    const std::string command_of_all = open_to_all(folder);
     const Victim victim("cli_idle", {{"LD_PRELOAD", "libtcmalloc.so.4"}});
     for (const auto& [command, capability] :
          {std::pair("doctor", "DAC_READ_SEARCH"), std::pair("immunise", "DAC_OVERRIDE")}) {
         const char* const caps =
             capability == std::string("DAC_OVERRIDE") ? "+sys_ptrace,+dac_read_search" : "+sys_ptrace";
         const auto result = process::run({{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps",
-                                           caps, "--ambient-caps", caps, folder / "unknot", command, victim.id()}});
+                                           caps, "--ambient-caps", caps, command_of_all, command, victim.id()}});
         EXPECT_EQ(result.code, 2) << result.out;
         EXPECT_NE(result.err.find(std::string("CAP_") + capability + " is not"), std::string::npos) << result.err;
         EXPECT_NE(result.err.find(std::string("--cap-add ") + capability), std::string::npos) << result.err;
@@ -195,12 +199,11 @@ TEST(Doctor, names_the_capability_that_is_missing_beside_ptrace) {
 TEST(Doctor, counts_among_all_what_it_may_not_read) {
     if (geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
     const Folder folder;
-    std::filesystem::permissions(folder / "", std::filesystem::perms::all);
-    std::filesystem::copy_file(built("unknot"), folder / "unknot");
+    const std::string command_of_all = open_to_all(folder);
     process::Child readable({{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sleep", "1000"}});
     const Victim unreadable("cli_idle", {{"LD_PRELOAD", "libtcmalloc.so.4"}});
     const auto result = process::run(
-        {{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", folder / "unknot", "doctor", "--all"}},
+        {{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", command_of_all, "doctor", "--all"}},
         {std::chrono::minutes(10), std::chrono::minutes(10)});
     EXPECT_EQ(result.code, 0) << result.out << result.err;
     EXPECT_NE(result.out.find(" of them may not be read: "), std::string::npos) << result.out;

@@ -8,9 +8,17 @@
 #include <string>
 #include <vector>
 
+#include "cli/watch/exposition.h"
 #include "tests/cli/unknot_command.h"
 
 namespace unknot::test {
+
+class WithWatch : public testing::Test {
+  protected:
+    void SetUp() override {
+        if (!cli::Exposition::is_there()) GTEST_SKIP() << "built without prometheus-cpp: watch has no endpoint";
+    }
+};
 
 // "name{labels}" and its value, of Prometheus' text format.
 using Metrics = std::map<std::string, double>;

@@ -3,6 +3,8 @@
 // alignment, usable size, and what the shim counted.
 //   every_door <allocated where> <freed where> [vendor]
 // With `vendor`, one of the two doors at least is one that only this allocator has.
+#include <dlfcn.h>
+
 #include <bit>
 #include <cerrno>
 #include <cstdio>
@@ -36,6 +38,10 @@ bool has_word(std::string_view name, std::string_view word) {
     return name.find(word) != std::string_view::npos;
 }
 
+bool over_jemalloc() {
+    return dlsym(RTLD_DEFAULT, "mallctl") != nullptr;
+}
+
 // One block for every size that these two doors can do.
 void plan(std::vector<Block>& blocks, const Allocation& from, const Deallocation& to, bool diverted) {
     if (!fits(from, to)) return;
@@ -50,7 +56,7 @@ void plan(std::vector<Block>& blocks, const Allocation& from, const Deallocation
                 continue;
             }
             // jemalloc 5.3.1 has a pvalloc of its own, which makes no page of nothing (bare, in Debian sid).
-            if (size == 0 && !diverted && has_word(from.name, "pvalloc")) continue;
+            if (size == 0 && !diverted && has_word(from.name, "pvalloc") && over_jemalloc()) continue;
             blocks.push_back({.from = &from,
                               .to = &to,
                               .wish = {size, alignment},
