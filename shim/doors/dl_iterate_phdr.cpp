@@ -43,6 +43,10 @@ constexpr int brief_attempts = 1000;
 // Of those, how often it may find the lock busy and without an owner, which it is for an instruction or two.
 constexpr int brief_attempts_of_nobody = 100;
 
+// Rule 2 is in force, without a wrapper, and stays so: an unwinder's walk has been served without the lock. Relaxed,
+// everywhere: who does not know yet asks.
+alignas(cache_line) constinit std::atomic<bool> unwinders_need_no_lock{false};
+
 bool keeps_snapshot() {
     return follows_rule_2(mode()) && settings.walk == WalkMode::nonblocking && loader_locks.write_lock != nullptr;
 }
@@ -130,6 +134,17 @@ bool walk_from_snapshot(Callback callback, void* data, int& result) {
     return true;
 }
 
+// An unwinder's walk while nobody is in its way: nobody owns the lock, and the list is whole and the one that was
+// copied. It takes no lock itself, so unwinders do not wait for each other. What it looks for is the first word of its
+// data (return_addresses.h), or else something that its callback passes over.
+[[gnu::always_inline]] inline bool walk_without_lock(ThreadState& thread, Callback callback, void* data, int& result) {
+    if (owner_now(loader_locks.write_owner) != nobody || !is_list_trusted()) return false;
+    const void* sought = data != nullptr ? *static_cast<const void**>(data) : nullptr;
+    if (!walk_exact_snapshot(callback, data, sought, result)) return false;
+    if (++thread.unpublished_walks == walks_per_publication) publish_walks(thread);
+    return true;
+}
+
 // An unwinder's walk, where this thread owns the write lock already.
 int walk_as_owner(ThreadState& thread, InnerCode caller, Callback callback, void* data) {
     int result = 0;
@@ -167,6 +182,10 @@ int walk_without_waiting(ThreadState& thread, InnerCode caller, const void* plac
         // A wrapper may know of more objects than the loader does. Who is not inside the allocator gets what it says.
         found = look_at_own_stack(__builtin_frame_address(0), place);
         if (!found.inside_allocator || found.throwing) return pass_on(thread, caller, callback, data);
+    }
+    if (caller != InnerCode::allocator && walk_without_lock(thread, callback, data, result)) {
+        unwinders_need_no_lock.store(true, std::memory_order_relaxed);
+        return result;
     }
     if (owns_write_lock(thread)) return walk_as_owner(thread, caller, callback, data);
     for (int i = 0, of_nobody = 0; i < brief_attempts && of_nobody < brief_attempts_of_nobody; ++i) {
@@ -229,12 +248,11 @@ int walk_by_others(ThreadState& thread, const void* place, Callback callback, vo
     return result;
 }
 
-UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data) {
+UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data, const void* return_address) {
     ThreadState& thread = thread_state;
     // Not every walk: what counts as a slow call must not be a plain walk's.
     const RealAllocator& real = !thread.ready || is_unknown_child() ? ask_real() : real_allocator;
     if (!follows_rule_2(mode()) && mode() != Mode::observe) return real.dl_iterate_phdr(callback, data);
-    const void* return_address = UNKNOT_CALLER;
     const InnerCode caller = code_of(thread, return_address);
     if (mode() == Mode::observe && may_be_inside_allocator(caller) &&
         look_at_own_stack(__builtin_frame_address(0), return_address).inside_allocator) {
@@ -247,6 +265,17 @@ UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data) {
     return pass_on(thread, caller, callback, data);
 }
 
+// Not a plain walk: is it like this thread's last one, an unwinder's? Nothing but what may have changed since is asked.
+[[gnu::noinline]] int dl_iterate_phdr_again(Callback callback, void* data, const void* return_address) {
+    ThreadState& thread = thread_state;
+    int result = 0;
+    if (is_unwinders_again(thread, return_address) && unwinders_need_no_lock.load(std::memory_order_relaxed) &&
+        walk_without_lock(thread, callback, data, result)) {
+        return result;
+    }
+    return dl_iterate_phdr_slow(callback, data, return_address);
+}
+
 }  // namespace
 
 // A storm of walks that allocate nothing passes here with a mark and a jump. Nothing is done at such a walk's end: the
@@ -254,7 +283,7 @@ UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data) {
 extern "C" UNKNOT_EXPORT int dl_iterate_phdr(Callback callback, void* data) {
     ThreadState& thread = thread_state;
     if (!is_plain_walk(thread, UNKNOT_CALLER) || thread.unpublished_walks == walks_per_publication - 1) {
-        return dl_iterate_phdr_slow(callback, data);
+        return dl_iterate_phdr_again(callback, data, UNKNOT_CALLER);
     }
     ++thread.unpublished_walks;
     // As always_go_slow: a thread with a plain walk has its own id in slow_at.

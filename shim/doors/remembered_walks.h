@@ -25,6 +25,16 @@ inline bool is_plain_walk(const ThreadState& thread, const void* caller) {
            __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED) == plain.loaded;
 }
 
+// Did an unwinder's code ask for this thread's last walk too, from here? The answer is read before it is looked whose
+// it is: see code_of.
+inline bool is_unwinders_again(const ThreadState& thread, const void* caller) {
+    const WalkCaller& last = thread.last_walk_caller;
+    const InnerCode code = last.code;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    return last.address == caller && code >= InnerCode::unwinder && nothing_to_notice() &&
+           last.generation == inner_code_generation();
+}
+
 // The walk that has just ended, by code outside the allocator, went without a call of ours: the next one from there is
 // plain, while the snapshot stays exact.
 void learn_plain_walk(ThreadState& thread, const void* caller);

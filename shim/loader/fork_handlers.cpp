@@ -16,7 +16,6 @@ constexpr int edit_attempts = 1000;
 constexpr long attempt_ns = 20'000;
 
 constinit ClearedInChildren never_cleared;
-constinit std::atomic<bool> doubt{false};
 
 // The loader edits its list only while it owns the load lock too; a walk owns the write lock alone.
 bool is_edited() {
@@ -73,7 +72,7 @@ void repair(ThreadState& thread, Forker forker) {
     // RT_CONSISTENT between edits; from before the first unmapping until after the last unlinking it says RT_DELETE,
     // and RT_ADD while objects are mapped and linked (glibc, elf/dl-close.c and dl-open.c, all versions).
     if (loader_locks.write_lock != nullptr && !list_is_consistent()) {
-        doubt.store(true, std::memory_order_relaxed);  // Relaxed: read by this process, where nobody else writes it.
+        in_doubt.store(true, std::memory_order_relaxed);
         // Nobody will finish that edit, and dlopen insists on a list that nobody edits (elf/dl-open.c, dl_open_worker).
         end_unfinished_edit();
     }
@@ -99,6 +98,7 @@ void after_fork_in_child() {
 }  // namespace
 
 constinit std::atomic<ClearedInChildren*> cleared_in_children{&never_cleared};
+constinit std::atomic<bool> in_doubt{false};
 
 void watch_forks() {
     void* page = raw::reserve(page_multiple);
@@ -115,10 +115,6 @@ void watch_forks() {
 
 void become_child(ThreadState& thread) {
     if (claim()) repair(thread, Forker::unknown);
-}
-
-bool list_in_doubt() {
-    return doubt.load(std::memory_order_relaxed);
 }
 
 }  // namespace unknot

@@ -38,7 +38,10 @@ inline bool is_unknown_child() {
 void become_child(ThreadState& thread);
 
 // This process was forked in the middle of somebody's edit of the list of loaded objects, which nobody will finish: an
-// object in it may be unmapped already.
-bool list_in_doubt();
+// object in it may be unmapped already. Relaxed: read by this process, where nobody else writes it.
+extern constinit std::atomic<bool> in_doubt;
+inline bool list_in_doubt() {
+    return in_doubt.load(std::memory_order_relaxed);
+}
 
 }  // namespace unknot

@@ -6,54 +6,22 @@
 
 #include <atomic>
 
-#include "shim/loader/fork_handlers.h"
 #include "shim/loader/inner_code.h"
 #include "shim/loader/loader_lock.h"
 #include "shim/loader/native_walk.h"
+#include "shim/loader/snapshot_slots.h"
 #include "shim/log/stats.h"
-#include "shim/system/libc.h"
 #include "shim/system/mapped_memory.h"
 
 namespace unknot {
 
+using namespace snapshot;
+
 constinit LoaderVersion loader_version;
+constinit Slot snapshot::slot[slots];
+constinit Current snapshot::now;
 
 namespace {
-
-constexpr std::size_t slots = 6;
-constexpr int no_slot = -1;
-constexpr std::size_t size_before_2_4 = offsetof(dl_phdr_info, dlpi_adds);
-
-struct Entry {
-    dl_phdr_info info;     // its headers and its name are copies
-    const void* original;  // where the headers were
-};
-
-// In a slot's memory: an array of entries from the front, headers and names behind it.
-struct Slot {
-    alignas(cache_line) char* memory = nullptr;
-    std::size_t capacity = 0;
-    // When it was taken: dlpi_adds, dlpi_subs, and how many objects the loader had. Atomic because snapshot_is_current
-    // reads them without entering the slot.
-    std::atomic<std::uint64_t> adds{0};
-    std::atomic<std::uint64_t> subs{0};
-    std::atomic<std::uint32_t> objects{0};
-    std::uint32_t entry_count = 0;  // fewer where the loader had left something half removed
-    // Every reader writes here, and who only looks whether the snapshot is current does not want that line.
-    alignas(cache_line) std::atomic<std::uint32_t> readers{0};
-
-    Entry* entries() const { return reinterpret_cast<Entry*>(memory); }
-};
-static_assert(offsetof(Slot, readers) - offsetof(Slot, memory) == cache_line && sizeof(Slot) == 2 * cache_line);
-
-// Read by every walk that is not plain; written with each snapshot.
-struct alignas(cache_line) Current {
-    std::atomic<int> slot{no_slot};
-};
-
-constinit Slot slot[slots];
-constinit Current now_current;
-constinit std::atomic<int>& current = now_current.slot;
 
 // All that is looked at before the callback gets it. It lies in the object itself, and may reach over one page's end.
 bool has_headers(const dl_phdr_info& info) {
@@ -62,7 +30,8 @@ bool has_headers(const dl_phdr_info& info) {
 }
 
 std::size_t bytes_of(const dl_phdr_info& info) {
-    return sizeof(Entry) + info.dlpi_phnum * sizeof(ElfW(Phdr)) + ((strlen(info.dlpi_name) + 8) & ~std::size_t{7});
+    return sizeof(Entry) + sizeof(Range) + info.dlpi_phnum * sizeof(ElfW(Phdr)) +
+           ((strlen(info.dlpi_name) + 8) & ~std::size_t{7});
 }
 
 // First pass: how much room is needed, and is anything new?
@@ -76,24 +45,22 @@ struct Measure {
 
 bool is_up_to_date(const Measure& seen) {
     // Relaxed: the only writer is whoever holds the loader's write lock, and that is this thread.
-    const int now = current.load(std::memory_order_relaxed);
-    return now != no_slot && slot[now].adds.load(std::memory_order_relaxed) == seen.adds &&
-           slot[now].subs.load(std::memory_order_relaxed) == seen.subs;
+    const int at = now.slot.load(std::memory_order_relaxed);
+    return at != no_slot && slot[at].adds.load(std::memory_order_relaxed) == seen.adds &&
+           slot[at].subs.load(std::memory_order_relaxed) == seen.subs;
 }
 
-// Do the loader's counters say that nothing has changed since this snapshot was taken? Relaxed: they change under the
-// loader's write lock, so whoever does not own it gets an answer that may be old as soon as it is there.
-bool is_exact(const Slot& taken) {
-    if (loader_version.adds == nullptr) return false;
-    return __atomic_load_n(loader_version.adds, __ATOMIC_RELAXED) == taken.adds.load(std::memory_order_relaxed) &&
-           __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED) == taken.objects.load(std::memory_order_relaxed);
+bool is_read(const Slot& one) {
+    for (const Readers& line : one.readers) {
+        if (line.count.load(std::memory_order_seq_cst) != 0) return true;  // seq_cst: invariant (2)
+    }
+    return false;
 }
 
 Slot* unread_slot(std::size_t bytes) {
-    const int now = current.load(std::memory_order_relaxed);
+    const int taken = now.slot.load(std::memory_order_relaxed);
     for (int i = 0; i < static_cast<int>(slots); ++i) {
-        // seq_cst: invariant (2).
-        if (i == now || slot[i].readers.load(std::memory_order_seq_cst) != 0) continue;
+        if (i == taken || is_read(slot[i])) continue;
         if (slot[i].capacity < bytes) {
             const std::size_t wanted = (2 * bytes + page_multiple - 1) & ~(page_multiple - 1);
             void* memory = raw::reserve(wanted);
@@ -149,6 +116,28 @@ int copy_one(dl_phdr_info* info, std::size_t, void* data) {
     return 0;
 }
 
+Range range_of(const dl_phdr_info& info, std::uint32_t entry) {
+    std::uintptr_t first = UINTPTR_MAX;
+    std::uintptr_t end = 0;
+    for (unsigned i = 0; i < info.dlpi_phnum; ++i) {
+        const ElfW(Phdr)& header = info.dlpi_phdr[i];
+        if (header.p_type != PT_LOAD) continue;
+        const std::uintptr_t start = info.dlpi_addr + header.p_vaddr;
+        if (start < first) first = start;
+        if (start + header.p_memsz > end) end = start + header.p_memsz;
+    }
+    return {.start = first, .bytes = end > first ? end - first : 0, .entry = entry};
+}
+
+void sort_ranges(const Slot& filled) {
+    for (std::uint32_t i = 0; i < filled.entry_count; ++i) {
+        const Range range = range_of(filled.entries()[i].info, i);
+        Range* place = filled.ranges + i;
+        for (; place != filled.ranges && place[-1].start > range.start; --place) *place = place[-1];
+        *place = range;
+    }
+}
+
 // Fills a slot and makes it current.
 void take(const Measure& seen) {
     Slot* to = unread_slot(seen.bytes);
@@ -157,13 +146,15 @@ void take(const Measure& seen) {
     to->subs.store(seen.subs, std::memory_order_relaxed);
     to->objects.store(seen.objects, std::memory_order_relaxed);
     Entry* const end = to->entries() + seen.entries;
-    Copy copy{.next = to->entries(), .rest = reinterpret_cast<char*>(end), .end = end};
+    to->ranges = reinterpret_cast<Range*>(end);
+    Copy copy{.next = to->entries(), .rest = reinterpret_cast<char*>(to->ranges + seen.entries), .end = end};
     begin_noting();
     native_walk(copy_one, &copy);
     end_noting();
     to->entry_count = static_cast<std::uint32_t>(copy.next - to->entries());
+    sort_ranges(*to);
     // seq_cst: invariant (2). It is also the release that publishes the copies.
-    current.store(static_cast<int>(to - slot), std::memory_order_seq_cst);
+    now.slot.store(static_cast<int>(to - slot), std::memory_order_seq_cst);
     count(unknot_stats.snapshot_generation);
 }
 
@@ -173,54 +164,6 @@ int refresh_under_lock(dl_phdr_info*, std::size_t, void*) {
     native_walk(measure_one, &seen);
     if (!is_up_to_date(seen)) take(seen);
     return 1;
-}
-
-// Where the code lies, its unwind table and its dynamic section, and how far each reaches: what an unwinder takes. (The
-// lower halves: no object is of 4 GiB.) Few words, because each is a question, and a sample must end before the next.
-bool is_same_header(const ElfW(Phdr) & copied, const ElfW(Phdr) & place) {
-    auto low = [](std::uint64_t value) { return static_cast<std::uint32_t>(value); };
-    static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
-    const bool is_code = copied.p_type == PT_LOAD && (copied.p_flags & PF_X) != 0;
-    if (!is_code && copied.p_type != PT_GNU_EH_FRAME && copied.p_type != PT_DYNAMIC) return true;
-    return word_at(&place.p_vaddr, low(copied.p_vaddr)) == Word::same &&
-           word_at(&place.p_memsz, low(copied.p_memsz)) == Word::same;
-}
-
-// An object that took over the place of one that was unloaded must not be taken for it: are the program headers that
-// the snapshot has copied still to be read at their old place? The kernel compares: the place may be gone at any time,
-// unless it is this thread that owns the load lock, under which libraries are unmapped.
-bool still_there(const Entry& entry, bool nobody_unmaps) {
-    const auto* place = static_cast<const ElfW(Phdr)*>(entry.original);
-    const std::size_t headers = entry.info.dlpi_phnum;
-    if (nobody_unmaps) {
-        return headers == 0 || (is_readable(place, false) && is_readable(place + headers - 1, false) &&
-                                memcmp(place, entry.info.dlpi_phdr, headers * sizeof *place) == 0);
-    }
-    for (std::size_t i = 0; i < headers; ++i) {
-        if (!is_same_header(entry.info.dlpi_phdr[i], place[i])) return false;
-    }
-    return true;
-}
-
-// Has anything been unloaded since? What was loaded has raised both counters by the same.
-bool nothing_unloaded(const Slot& taken) {
-    if (loader_version.adds == nullptr) return false;
-    const std::uint64_t added =
-        __atomic_load_n(loader_version.adds, __ATOMIC_RELAXED) - taken.adds.load(std::memory_order_relaxed);
-    const std::uint32_t more =
-        __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED) - taken.objects.load(std::memory_order_relaxed);
-    return added == more;
-}
-
-const Slot* enter_slot(int& at) {
-    while (true) {
-        // Acquire: what the writer copied is visible.
-        at = current.load(std::memory_order_acquire);
-        if (at == no_slot) return nullptr;
-        slot[at].readers.fetch_add(1, std::memory_order_seq_cst);  // seq_cst, both: invariant (2)
-        if (current.load(std::memory_order_seq_cst) == at) return &slot[at];
-        slot[at].readers.fetch_sub(1, std::memory_order_relaxed);
-    }
 }
 
 // ld.so's list of the first namespace begins here (_dl_ns[0]._ns_loaded, then _ns_nloaded, in struct rtld_global).
@@ -250,49 +193,20 @@ void refresh_snapshot() {
     native_walk(refresh_under_lock, nullptr);
 }
 
-bool is_list_trusted() {
-    return list_is_consistent() && !list_in_doubt();
-}
-
 bool is_whole(const dl_phdr_info& info) {
     return is_list_trusted() || has_headers(info);
 }
 
 // Acquire, though only start asks: whoever is told "yes" may go and read it.
 bool has_snapshot() {
-    return current.load(std::memory_order_acquire) != no_slot;
+    return now.slot.load(std::memory_order_acquire) != no_slot;
 }
 
 bool snapshot_is_current() {
     // Acquire: the slot's counters are visible. A slot that is refilled meanwhile gives a wrong answer about a snapshot
     // that is replaced anyway.
-    const int now = current.load(std::memory_order_acquire);
-    return now != no_slot && is_exact(slot[now]);
-}
-
-bool walk_snapshot(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data, int& result) {
-    int at = no_slot;
-    const Slot* from = enter_slot(at);
-    if (from == nullptr) return false;
-    // Of this slot, not of the current one: a newer snapshot may have been taken meanwhile.
-    const bool trusted = nothing_unloaded(*from);
-    // Relaxed: only this thread stores this thread's id there.
-    const int load_owner = __atomic_load_n(loader_locks.load_owner, __ATOMIC_RELAXED);
-    const bool nobody_unmaps = load_owner != nobody && load_owner == thread_state.id;
-    result = 0;
-    for (std::uint32_t i = 0; i < from->entry_count && result == 0; ++i) {
-        const Entry& entry = from->entries()[i];
-        if (!trusted && !still_there(entry, nobody_unmaps)) continue;
-        dl_phdr_info info = entry.info;
-        result = callback(&info, size_before_2_4, data);
-    }
-    slot[at].readers.fetch_sub(1, std::memory_order_release);  // pairs with the writer's look at readers
-    return true;
-}
-
-void forget_other_readers() {
-    // Relaxed: there is no other thread.
-    for (Slot& one : slot) one.readers.store(0, std::memory_order_relaxed);
+    const int at = now.slot.load(std::memory_order_acquire);
+    return at != no_slot && is_exact(slot[at]);
 }
 
 }  // namespace unknot

@@ -6,9 +6,9 @@
 // and in the child of a fork too. A few fixed slots, so memory is bounded however often libraries come and go.
 // (1) `current` names the only slot that new readers use. The writer fills another slot, one that nobody reads, and
 //     then makes it current.
-// (2) A reader enters a slot (readers + 1) and then looks whether it is still current; if not it leaves and starts
-//     again. The writer looks for readers only after it has made another slot current. Both orders are seq_cst, so one
-//     of the two sees the other: no slot is filled while it is read.
+// (2) A reader enters a slot (+ 1 in its thread's line of readers) and then looks whether it is still current; if not
+//     it leaves and starts again. The writer looks for readers only after it has made another slot current. Both orders
+//     are seq_cst, so one of the two sees the other: no slot is filled while it is read.
 // (3) A slot whose reader never came back (its callback jumped out) is not used again. With no slot left the snapshot
 //     grows old; it never breaks.
 // (4) A snapshot is taken only by a thread that owns the write lock for that alone: not where it owned it before. Else
@@ -30,6 +30,8 @@
 #include <link.h>
 
 #include "shim/allocator/real_allocator.h"
+#include "shim/loader/fork_handlers.h"
+#include "shim/system/libc.h"
 #include "shim/system/platform.h"
 
 namespace [[gnu::visibility("hidden")]] unknot {
@@ -53,7 +55,9 @@ void find_version_words();
 void refresh_snapshot();
 
 // May every entry of the loader's list be believed? (5)
-bool is_list_trusted();
+inline bool is_list_trusted() {
+    return list_is_consistent() && !list_in_doubt();
+}
 
 // Inside a callback of libc's: can the headers of this object be read? (5)
 bool is_whole(const dl_phdr_info& info);
@@ -64,11 +68,17 @@ bool has_snapshot();
 // object and its taking it from the list the answer is still yes: no code of that object stands on a live stack.
 bool snapshot_is_current();
 
-// Walks the snapshot as dl_iterate_phdr walks the objects; false: there is none. `size` in the callback is that of the
-// structure before glibc 2.4, without the counters: libgcc's unwinder then leaves its cache alone, which is safe only
-// under the loader lock (unwind-dw2-fde-dip.c, "check_cache && size >= sizeof (struct ext_dl_phdr_info)").
-// dlpi_tls_data is NULL: it would be another thread's.
+// Walks the snapshot as dl_iterate_phdr walks the objects, without a lock; false: there is none. `size` in the callback
+// is that of the structure before glibc 2.4, without the counters: libgcc's unwinder then leaves its cache alone, which
+// is safe only under the loader lock (unwind-dw2-fde-dip.c, "check_cache && size >= sizeof (struct
+// ext_dl_phdr_info)"). dlpi_tls_data is NULL: it would be another thread's.
 bool walk_snapshot(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data, int& result);
+
+// The same, of an exact snapshot alone, and beginning with the object around `sought`, if there is one: there an
+// unwinder's callback ends the walk, however many objects there are. False: the snapshot is not exact, or it did not
+// stay so and nobody's result was other than 0.
+bool walk_exact_snapshot(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data, const void* sought,
+                         int& result);
 
 // In the child of a fork: the readers of the other threads are gone, and so is the writer.
 void forget_other_readers();

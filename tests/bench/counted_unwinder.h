@@ -6,4 +6,4 @@
 
 #include <cstddef>
 
-extern "C" int walk_as_an_unwinder(int (*callback)(dl_phdr_info*, std::size_t, void*));
+extern "C" int walk_as_an_unwinder(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data);

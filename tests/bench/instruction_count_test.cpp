@@ -133,9 +133,10 @@ TEST(DeferredFreeInstructions, stay_within_the_budget) {
     expect_added({"deferred_frees", 557}, 100, "it was not deferred");
 }
 
-// The walk that an unwinder makes where nobody is in its way: through libc, with the lock tried first.
+// The walk that an unwinder makes where nobody is in its way, beside libc's to the first object, where it ends too. A
+// fifth of it is the search among the objects that are loaded here.
 TEST(UnwinderWalkInstructions, stay_within_the_budget) {
-    expect_added({"unwinders_walk", 540}, 100, "it was not an unwinder's");
+    expect_added({"unwinders_walk", 54}, 30, "it was not an unwinder's");
 }
 
 #define UNKNOT_LOOP(name, budget) Loop{#name, budget},

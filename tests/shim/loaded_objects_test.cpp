@@ -70,9 +70,7 @@ void unload(void* library) {
 
 }  // namespace
 
-bool list_in_doubt() {
-    return false;
-}
+constinit std::atomic<bool> in_doubt{false};
 
 // The shim's own, so that ThreadSanitizer's lock is taken around it too.
 int native_walk(int (*callback)(dl_phdr_info*, std::size_t, void*), void* data) {
@@ -145,7 +143,8 @@ TEST(Snapshot, shows_what_is_loaded_and_leaves_out_what_has_gone) {
 TEST(Snapshot, ends_with_the_callback_that_says_so) {
     refresh_snapshot();
     int result = 0;
-    EXPECT_TRUE(walk_snapshot([](dl_phdr_info*, std::size_t, void*) { return 7; }, nullptr, result));
+    auto seven = [](dl_phdr_info*, std::size_t, void*) { return 7; };
+    EXPECT_TRUE(walk_snapshot(seven, nullptr, result));
     EXPECT_EQ(result, 7);
 }
 

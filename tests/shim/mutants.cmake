@@ -51,7 +51,7 @@ endfunction()
 # builds loaded_objects_test as `name` against a changed shim/loaded_objects.cpp.
 function(unknot_add_snapshot_mutant name)
     unknot_mutate(copy ${name} shim/loader/loaded_objects.cpp ${ARGN})
-    add_executable(${name} loaded_objects_test.cpp ${copy})
+    add_executable(${name} loaded_objects_test.cpp ${copy} ${PROJECT_SOURCE_DIR}/shim/loader/snapshot_walk.cpp)
     target_compile_definitions(${name} PRIVATE _GNU_SOURCE UNKNOT_BINARY_DIR="${CMAKE_BINARY_DIR}")
     target_link_libraries(${name} PRIVATE unknot_parts GTest::gtest_main)
     add_dependencies(${name} snapshot_plugin_0 snapshot_plugin_1)

@@ -182,6 +182,15 @@ TEST(Snapshot, shows_what_libc_shows) {
     EXPECT_GE(expect_success(victim("snapshot_follows")).number("snapshot_generation"), 80u);
 }
 
+TEST(Snapshot, is_asked_first_for_what_an_unwinder_looks_for) {
+    const process::Result bare = run_bare(victim("finds_at_once"), glibc);
+    EXPECT_NE(bare.err.find("at once"), std::string::npos) << describe(bare) << "\n" << bare.err;
+    expect_success(victim("finds_at_once"));
+    expect_success(victim("finds_at_once"), glibc, "protect");
+    const ShimmedRun walks = run_with_shim(victim("finds_at_once"), glibc, "walks");
+    EXPECT_TRUE(walks.result.succeeded()) << walks.story();
+}
+
 TEST(Snapshot, learns_of_unwinders_that_are_loaded_later) {
     expect_bare_hang(victim("late_unwinder"), glibc);
     EXPECT_GE(expect_success(victim("late_unwinder"), glibc, "protect").number("walks_from_snapshot"), 20u);
