@@ -7,10 +7,10 @@
 #include "shim/allocator/cxx_runtime.h"
 #include "shim/allocator/open_questions.h"
 #include "shim/allocator/real_allocator.h"
+#include "shim/doors/averted.h"
 #include "shim/doors/counting.h"
 #include "shim/doors/defer.h"
 #include "shim/doors/enter.h"
-#include "shim/doors/from_arena.h"
 #include "shim/loader/identity.h"
 #include "shim/loader/loader_lock.h"
 #include "shim/log/witness.h"
@@ -26,9 +26,21 @@ Served for_the_calibration(ThreadState& thread, const Request& request) {
     return {true, arena.allocate(thread.cursor, request.size, request.alignment, request.fill)};
 }
 
+// One diverted block, and all that is to be noted of it.
 void* divert(ThreadState& thread, const Request& request, const void* caller) {
-    void* block = from_arena(thread, request.size, request.alignment, request.fill, false);
-    if (block != nullptr && thread.ready) witness(unknot_stats.under_loader_lock, caller);
+    thread.cursor.in_stretch = true;
+    void* block = arena.allocate(thread.cursor, request.size, request.alignment, request.fill);
+    if (block == nullptr) return nullptr;
+    if (thread.ready) {  // before that there is nothing else, and no lock has a part in it
+        count(unknot_stats.diverted);
+        thread.stretch.diverted += request.size;
+        witness(unknot_stats.under_loader_lock, caller);
+    }
+    publish_walks(thread);
+    publish_blocks(thread);
+    always_go_slow(thread);  // the first call after the lock is gone catches up
+    if (!thread.has_exit_hook) arm_exit_hook(thread);
+    if (owns_write_lock(thread)) note_diverting(thread);
     return block;
 }
 

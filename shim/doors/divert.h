@@ -36,8 +36,8 @@ struct Served {
     void* block;  // nullptr: failed, and errno says so where the contract wants it
 };
 
-// What a walk's callback allocates: no question of divert_allocation's would be answered otherwise. nullptr: it is not
-// that simple, and nothing has happened.
+// What a walk's callback allocates, from its second block on: no question of divert_allocation's would be answered
+// otherwise. nullptr: it is not that simple, and nothing has happened.
 void* divert_at_once(std::size_t size, std::size_t alignment, Fill fill, const void* caller);
 // A block of the arena. No question about locks, and no look at whether we are protecting: the arena takes its own back
 // always.

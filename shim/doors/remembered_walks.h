@@ -3,18 +3,12 @@
 // code stands there.
 #pragma once
 
-#include "shim/loader/fork_handlers.h"
+#include "shim/doors/averted.h"
 #include "shim/loader/inner_code.h"
 #include "shim/loader/loaded_objects.h"
 #include "shim/loader/thread_state.h"
 
 namespace [[gnu::visibility("hidden")]] unknot {
-
-// Nobody waits for this thread's walks, and this is no child of a fork that is still to be repaired.
-inline bool nothing_to_notice() {
-    return cleared_in_children.load(std::memory_order_relaxed)->contended.load(std::memory_order_relaxed) ==
-           ClearedInChildren::uncontended;
-}
 
 // Relaxed: they change under the loader's write lock. Whoever does not own it gets an answer that may be old as soon as
 // it is there, and then the snapshot is outdated for the length of this walk, as after every look of ours.

@@ -122,7 +122,7 @@ TEST(WalkInstructions, stay_within_the_budget) {
 
 // A block that a walk's callback takes from the arena and gives back: nothing of it is the allocator's.
 TEST(DivertedPairInstructions, stay_within_the_budget) {
-    constexpr Loop pairs{"diverted_pairs", 204};
+    constexpr Loop pairs{"diverted_pairs", 172};
     const double protecting = instructions_per_turn(pairs, before_allocator("libunknot.so"));
     EXPECT_LE(protecting, pairs.budget * slack);
     EXPECT_GE(protecting, 100) << "it was not diverted";
@@ -130,7 +130,7 @@ TEST(DivertedPairInstructions, stay_within_the_budget) {
 
 // A block of the allocator's that a walk's callback frees: what it takes to put that off and to do it later.
 TEST(DeferredFreeInstructions, stay_within_the_budget) {
-    expect_added({"deferred_frees", 557}, 100, "it was not deferred");
+    expect_added({"deferred_frees", 535}, 100, "it was not deferred");
 }
 
 // The walk that an unwinder makes where nobody is in its way, beside libc's to the first object, where it ends too. A
