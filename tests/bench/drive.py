@@ -5,8 +5,8 @@ docs/measurements.md.
 
     drive.py BUILD_FOLDER [--quick] [--only PART[,PART...]]
 
---quick: a look in two minutes; prints, and leaves the repository's figures alone. --only: these parts anew, the others
-as they stand in docs/bench.json.
+--quick: a look in three minutes; prints, and leaves the repository's figures alone. --only: these parts anew, the
+others as they stand in docs/bench.json.
 """
 
 import argparse
@@ -20,7 +20,9 @@ import time
 import loads
 import measure
 import plots
+import real_loads
 import report
+import throws
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 
@@ -31,6 +33,8 @@ PARTS = {
     "arena": (lambda: loads.arena_pair(9, 0.05), lambda: loads.arena_pair(3, 0.02)),
     "inside": (lambda: loads.inside(9, 7, 3000), lambda: loads.inside(3, 3, 500)),
     "churn": (lambda: loads.churn(9, 3), lambda: loads.churn(2, 1)),
+    "loads": (lambda: real_loads.real_loads(15, 7), lambda: real_loads.real_loads(2, 3)),
+    "throws": (lambda: throws.throws(7, 150), lambda: throws.throws(2, 50)),
     "threads": (lambda: loads.threads(15, 1_500_000, (1, 2, 4, 8, 16)), lambda: loads.threads(3, 400_000, (1, 2, 16))),
     "storm": (lambda: loads.storms(7, 5, 60), lambda: loads.storms(3, 3, 20)),
     "start_up": (lambda: loads.start_up(150), lambda: loads.start_up(30)),

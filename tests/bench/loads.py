@@ -271,7 +271,8 @@ def machine():
             if line.lower().startswith("model name"):
                 cpu = line.split(":", 1)[1].strip()
                 break
-    packages = "libc6 libgoogle-perftools4 libtcmalloc-minimal4 libmimalloc2.0 libjemalloc2 libunwind8 heaptrack"
+    packages = ("libc6 libgoogle-perftools4 libtcmalloc-minimal4 libmimalloc2.0 libjemalloc2 libunwind8 heaptrack "
+                "openjdk-17-jdk-headless libllvm14 libicu72 postgresql nodejs")
     versions = {}
     for package in packages.split():
         version = first_line(["dpkg-query", "-W", "-f=${Version}\n", package])

@@ -15,7 +15,7 @@ import tempfile
 
 BUILD = None  # where the benchmarks were built; set once by drive.py
 
-NONE, AGAIN, NULL, SHIM = "none", "again", "null", "shim"
+NONE, AGAIN, NULL, SHIM, CACHED = "none", "again", "null", "shim", "cached"
 
 LIBRARY_FOLDERS = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"]
 ALLOCATORS = {
@@ -111,7 +111,7 @@ def summary(samples):
     """One figure: medians of every variant, and the ratios that there are variants for."""
     result = {"rounds": len(samples[NONE])}
     result["median"] = {variant: round(statistics.median(values), 4) for variant, values in samples.items()}
-    for over, under in ((SHIM, NONE), (SHIM, NULL), (NULL, NONE), (AGAIN, NONE)):
+    for over, under in ((SHIM, NONE), (SHIM, NULL), (NULL, NONE), (CACHED, NONE), (AGAIN, NONE)):
         if over in samples and under in samples:
             result[f"{over}/{under}"] = ratio(samples, over, under)
     return result

@@ -114,9 +114,33 @@ plot $inside using 1:2 with linespoints pt 7 lc rgb '{GREY}' title 'outside the 
 """, {"inside": "\n".join(lines)})
 
 
+def throws(path, data):
+    blocks, curves = {}, []
+    names = {"none": ("no shim", GREY), "shim": ("Unknot", BLUE), "cached": ("a cached list, no dlclose", ORANGE)}
+    measured = [(system, one["threads"]["throw"]) for system, one in data["throws"].items() if "threads" in one]
+    most = max(int(count) for _, by_count in measured for count in by_count)
+    for number, (system, by_count) in enumerate(measured):
+        for variant, (name, color) in names.items():
+            block = f"{variant}{number}"
+            blocks[block] = "\n".join(f'{count} {one["median"][variant] / 1000}' for count, one in by_count.items())
+            curves.append(f"${block} using 1:2 with linespoints pt {7 - number} dt {number + 1} lw 2 lc rgb '{color}' "
+                          f"title '{name}, {system}'")
+    draw(path, f"""
+set title 'Throws per second by threads, of all threads together ({data["machine"]["cores"]} cores)'
+set key maxcols {len(names)}
+set xlabel 'threads'
+set ylabel 'thousands per second'
+set logscale x 2
+set yrange [0:*]
+set xrange [0.9:{most * 1.1}]
+plot {", ".join(curves)}
+""", blocks)
+
+
 PLOTS = {
     "overhead.svg": ("overhead by benchmark", overhead),
     "scaling.svg": ("scaling by threads", scaling),
+    "throws.svg": ("throws per second by threads", throws),
     "inside.svg": ("cost inside a walk by size", inside),
     "stall.svg": ("stall", stall),
     "walk-storm.svg": ("memory in a walk storm", walk_memory),

@@ -191,6 +191,51 @@ def peer_rows(data):
         yield [name, ratio_cell(dig(one, "pair_ns", "shim/none")), ratio_cell(dig(one, "program_cpu_s", "shim/none"))]
 
 
+def load_rows(data):
+    for name, one in (dig(data, "loads") or {}).items():
+        if "needs" in one:
+            yield [f"{name}: skipped, {one['needs']} is not installed", *[""] * 6]
+            continue
+        counts = one["counts"]
+        of_what = ""
+        if counts:
+            symbols = f"{counts['symbols']:,.0f}".replace(",", " ")
+            of_what = f" ({symbols} of {counts['libraries']:.0f} libraries)"
+        for label, figures in one["figures"].items():
+            median = figures["median"]
+            yield [f"{name}{of_what}{label}", cell(median["none"]), cell(median["shim"]),
+                   ratio_cell(figures["shim/none"]), ratio_cell(figures["again/none"]), str(one["diverted"]),
+                   cell(one["diverted_bytes"] / 1000, 0)]
+
+
+WORKS = {"throw": "C++ throw", "unw_backtrace": "unw_backtrace from 512 call sites",
+         "_Unwind_Backtrace": "libunwind's _Unwind_Backtrace from 512 call sites"}
+WALKS = {"walk_ns": "an unwinder's walk over all of", "throw_ns": "C++ throw through the last of",
+         "trace_ns": "libunwind's _Unwind_Backtrace from the last of"}
+
+
+def thread_rows(data):
+    for system, measured in (dig(data, "throws") or {}).items():
+        if "needs" in measured:
+            yield [f"{system}: skipped, there is no {measured['needs']}", *[""] * 8]
+        for work, by_count in (dig(measured, "threads") or {}).items():
+            for count, one in by_count.items():
+                rates = [cell(rate and rate / 1000, 0) for rate in map(one["median"].get, ("none", "shim", "cached"))]
+                each = [cell(one["each/alone"].get(variant)) for variant in ("none", "shim", "cached")]
+                plural = "s" if count != "1" else ""
+                yield [f"{system}, {WORKS[work]}, {count} thread{plural}", *rates, ratio_cell(one["shim/none"]),
+                       ratio_cell(one["again/none"]), *each]
+
+
+def library_rows(data):
+    for system, measured in (dig(data, "throws") or {}).items():
+        for figure, what in WALKS.items():
+            for count, figures in (dig(measured, "libraries") or {}).items():
+                if one := figures.get(figure):
+                    yield [f"{system}, {what} {count} libraries", cell(one["median"]["none"], 0),
+                           cell(one["median"]["shim"], 0), ratio_cell(one["shim/none"]), ratio_cell(one["again/none"])]
+
+
 def document_text(data):
     where = data["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in where["versions"].items())
@@ -205,6 +250,16 @@ def document_text(data):
         "What a thread pays for memory inside a walk, under the loader's lock, beside what it pays outside, ns; mmap: "
         "the same pages fresh from the kernel and back:",
         table(["", "outside", "inside", "mmap", "inside / outside", "inside / mmap"], inside_rows(data)),
+        "Loads in which the loader's locks are owned for long, over tcmalloc, protecting; what the arena served is "
+        "that of one turn:",
+        table(["", "no shim", "Unknot", "Unknot / no shim", "A/A", "blocks from the arena", "kB"], load_rows(data)),
+        "Throws and traces by threads, thousands a second of all threads together, and what each of them does over "
+        "what one thread alone does. The cached list is a preload that copies the list of loaded objects once, takes "
+        "no lock and ignores dlopen and dlclose:",
+        table(["", "no shim", "Unknot", "cached list", "Unknot / no shim", "A/A", "each / alone, no shim",
+               "each / alone, Unknot", "each / alone, cached list"], thread_rows(data)),
+        "An unwinder's walk by the number of loaded libraries, ns:",
+        table(["", "no shim", "Unknot", "Unknot / no shim", "A/A"], library_rows(data)),
         "What interposers and heap profilers cost otherwise, each over its own base allocator in the same run:",
         table(["", "malloc + free, ratio", "python3, PYTHONMALLOC=malloc, ratio"], peer_rows(data)),
     ]
