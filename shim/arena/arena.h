@@ -175,6 +175,7 @@ class Arena {
     std::atomic<std::uint32_t> metadata_ready_{0};  // metadata below this index is writable
     std::atomic<std::uint64_t> warm_bytes_{0};      // what the spans in the lists of that name are charged with
     std::atomic<std::uint32_t> looked_at_{0};       // where the search for room in retired chunks goes on
+    std::atomic<std::uint32_t> to_trim_{0};         // a nearly empty chunk whose pages may go: index + 1; 0: none
     SpanList warm_[warm_classes];                   // empty spans that kept their pages and their charge
     SpanList free_[span_classes];                   // empty spans that hold no pages
 };

@@ -144,9 +144,12 @@ void Arena::give_up(ArenaCursor& cursor, std::uint32_t index, std::uint32_t shar
     // Within a stretch the room is cut from again, most likely.
     if (cursor.in_stretch) {
         cursor.left_rooms = true;
-    } else {
-        trim(cursor, index, Trim::again);
+        return;
     }
+    // Who frees one block after the other is through with this chunk in a moment, and then it goes as a whole. So its
+    // turn comes with the next one's: one chunk of the process waits. Relaxed: a guess, checked by `trim`.
+    const std::uint32_t before_it = to_trim_.exchange(index + 1, std::memory_order_relaxed);
+    if (before_it != 0 && before_it != index + 1) trim(cursor, before_it - 1, Trim::again);
 }
 
 // Gives the free pages of a retired chunk back.

@@ -149,7 +149,8 @@ def loads(turns):
     node = shutil.which("node")
     return {
         "parse of a JVM's symbols in one walk": ("openjdk-17-jdk-headless", jvm and Prints(
-            {"first_ms": ", the first time, CPU ms", "again_ms": ", again, CPU ms"},
+            {"first_ms": ", the first time, CPU ms", "again_ms": ", again, CPU ms",
+             "free_ms": ", its frees after the walk, CPU ms"},
             [built("symbol_walk"), TURNS] + jvm, turns)),
         # One turn: what is opened again has never been away.
         "dlopen of libLLVM-14.so.1, which stays": ("libllvm14", llvm and Prints(

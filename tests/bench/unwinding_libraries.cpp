@@ -58,8 +58,20 @@ void load_copies(const std::filesystem::path& library, int wanted) {
     std::filesystem::remove(folder);
 }
 
+// Looks for what lies in the last library, as a trace from there does.
 void walk() {
-    walk_as_an_unwinder([](dl_phdr_info*, std::size_t, void*) { return 0; });
+    struct Search {
+        const void* sought;
+    } search{reinterpret_cast<const void*>(pass_on)};
+    auto found = [](dl_phdr_info* info, std::size_t, void* data) {
+        const auto at = reinterpret_cast<ElfW(Addr)>(static_cast<Search*>(data)->sought) - info->dlpi_addr;
+        for (unsigned i = 0; i < info->dlpi_phnum; ++i) {
+            const ElfW(Phdr)& header = info->dlpi_phdr[i];
+            if (header.p_type == PT_LOAD && at - header.p_vaddr < header.p_memsz) return 1;
+        }
+        return 0;
+    };
+    walk_as_an_unwinder(found, &search);
 }
 
 void throw_through() {
