@@ -154,7 +154,7 @@ void* Arena::allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t a
     // The same wherever the span begins: every alignment wider than a page leaves the header the page before.
     const char* const somewhere = region->spans + round_up(sizeof(Block), alignment);
     const std::size_t bytes = region->backing(somewhere - sizeof(Block), somewhere + round_up(size, 16));
-    const std::int64_t taken = take_span(span_class, most, bytes);
+    const std::int64_t taken = take_spare_or_span(cursor, span_class, most, bytes);
     if (taken < 0) return nullptr;
     const auto index = static_cast<std::uint32_t>(taken);
     Chunk& chunk = region->chunks[index];
@@ -261,7 +261,7 @@ void Arena::give_back(ArenaCursor& cursor, void* p) {
     const bool from_start = block->start() < region->start_of(index) + region->page;
     // Relaxed: nobody else looks at a large span's count but to see that it is none of a chunk.
     region->chunks[index].live.store(0, std::memory_order_relaxed);
-    recycle(cursor, index, from_start ? Pages::may_stay : Pages::go);
+    if (!from_start || !keep_spare(cursor, index)) recycle(cursor, index, from_start ? Pages::may_stay : Pages::go);
 }
 
 // A block of the cursor's own chunk: its thread keeps the count until the chunk is emptied or retired.

@@ -41,6 +41,7 @@ struct ArenaCursor {
     bool in_stretch;               // a stretch under a loader lock is going on: see Arena::end_of_stretch
     bool fleeting;                 // nobody will retire this cursor: it gives its chunk back after every block
     bool left_rooms;               // chunks have become nearly empty within the stretch
+    std::uint32_t spare;           // the empty span that this thread gave back last in the stretch: index + 1; 0: none
 
     // Before `next` moves back.
     void note_dirty() {
@@ -59,6 +60,8 @@ class Arena {
     // Of the whole process, however many threads are in a stretch. As much as thirty tables of 300 kB, or one of 11
     // MiB. Small beside what the process has that parses under the lock, and part of what a stretch may cost in memory.
     static constexpr std::size_t kept_in_stretch = std::size_t{12} << 20;
+    // Besides, of each thread that is in a stretch: the last empty span of up to so many bytes.
+    static constexpr std::size_t kept_by_thread = 2 * chunk_size;
     // Always: emptied chunks for the next walk.
     static constexpr std::size_t kept_between = 16 * chunk_size;
 
@@ -134,6 +137,9 @@ class Arena {
     char* end_of_room(char* at, char* chunk_end) const;
     void close_room(ArenaCursor& cursor);
     std::size_t least_charge(unsigned span_class) const;
+    std::int64_t take_spare_or_span(ArenaCursor& cursor, unsigned span_class, std::size_t end, std::size_t bytes);
+    std::int64_t take_spare(ArenaCursor& cursor);
+    bool keep_spare(ArenaCursor& cursor, std::uint32_t index);
     std::int64_t take_span(unsigned span_class, std::size_t end, std::size_t bytes);
     std::int64_t advance_frontier(unsigned span_class);
     bool make_writable(std::uint32_t index, std::size_t bytes);

@@ -229,52 +229,6 @@ void Arena::recycle(const ArenaCursor& cursor, std::uint32_t index, Pages pages)
     if (pages == Pages::go || !keep_warm(cursor, index)) cool(index);
 }
 
-// Relaxed, here and below: `warm_bytes_` is a target, and what the lists hand out they publish themselves.
-bool Arena::keep_warm(const ArenaCursor& cursor, std::uint32_t index) {
-    Region* region = region_.load(std::memory_order_relaxed);
-    const Chunk& chunk = region->chunks[index];
-    const std::size_t most = cursor.in_stretch ? kept_in_stretch : chunk.span_class == 0 ? kept_between : 0;
-    const std::size_t bytes = std::size_t{chunk.used_kib} << 10;
-    if (chunk.span_class >= warm_classes || warm_bytes_.load(std::memory_order_relaxed) + bytes > most) return false;
-    warm_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-    warm_[chunk.span_class].push(region->chunks, index);
-    return true;
-}
-
-std::int64_t Arena::take_warm(unsigned span_class) {
-    if (span_class >= warm_classes) return -1;
-    Region* region = region_.load(std::memory_order_relaxed);
-    const std::int64_t index = warm_[span_class].pop(region->chunks);
-    if (index >= 0) {
-        warm_bytes_.fetch_sub(std::size_t{region->chunks[index].used_kib} << 10, std::memory_order_relaxed);
-    }
-    return index;
-}
-
-// The largest span that waits with its pages goes back. False: none does.
-bool Arena::cool_one() {
-    for (unsigned span_class = warm_classes; span_class-- > 0;) {
-        if (const std::int64_t index = take_warm(span_class); index >= 0) {
-            cool(static_cast<std::uint32_t>(index));
-            return true;
-        }
-    }
-    return false;
-}
-
-// Whatever waits, whoever kept it: another thread's stretch loses pages, never blocks.
-void Arena::end_of_stretch(ArenaCursor& cursor) {
-    if (!cursor.in_stretch) return;
-    cursor.in_stretch = false;
-    if (region_.load(std::memory_order_relaxed) == nullptr) return;
-    trim_all(cursor);
-    for (unsigned span_class = warm_classes; --span_class > 0;) {
-        for (std::int64_t index; (index = take_warm(span_class)) >= 0;) cool(static_cast<std::uint32_t>(index));
-    }
-    while (warm_bytes_.load(std::memory_order_relaxed) > kept_between && cool_one()) {
-    }
-}
-
 // Gives the pages of a span that is the caller's alone back and lists it. A refusal by the kernel costs memory, never
 // correctness: the span stays marked as dirty. All that was ever writable, not what was in use at the end: the kernel
 // may have refused to take the rest before.

@@ -54,6 +54,21 @@ TEST_F(ArenaStretch, faults_pages_in_once) {
     }
 }
 
+// The thread's last span never sees the lists, whose entries and exits are counted.
+TEST_F(ArenaStretch, has_a_thread_s_last_span_at_hand) {
+    begin();
+    for (const std::size_t size : {std::size_t{40000}, std::size_t{100000}}) {
+        take_and_free(size, 1);
+        const std::uint64_t before = fresh_.page.chunks_recycled;
+        for (int round = 0; round < 20; ++round) take_and_free(size, 1);
+        EXPECT_EQ(fresh_.page.chunks_recycled, before) << size;
+        take_and_free(size, 2);
+        EXPECT_GT(fresh_.page.chunks_recycled, before) << "nothing was counted";
+    }
+    end();
+    EXPECT_LE(fresh_.page.arena_committed, Arena::kept_between);
+}
+
 TEST_F(ArenaStretch, gives_the_pages_back_at_its_end) {
     for (const auto& [size, at_a_time] : shapes) {
         begin();
