@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said about the figures: the goals and whether they were met, and the tables of docs/measurements.md."""
+"""What is said about the figures: the goals and whether they were met, the tables of docs/measurements.md, and of the
+README the one about who owns a loader lock."""
+
+import os
 
 from measure import geometric_mean
 
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+PLACES = {"bench": "docs/measurements.md", "under-the-lock": "README.md"}
 
 
 class Goals:
@@ -11,6 +14,7 @@ class Goals:
 
     def __init__(self):
         self.rows = []
+        self.of = "who owns no lock"
 
     def at_most(self, what, limit, measured, unit="x"):
         self.add(what, "at most", limit, measured, unit, measured is not None and measured <= limit)
@@ -20,7 +24,7 @@ class Goals:
 
     def add(self, what, direction, limit, measured, unit, met):
         self.rows.append({"goal": what, "limit": f"{direction} {limit} {unit}", "measured": measured, "unit": unit,
-                          "met": met})
+                          "met": met, "of": self.of})
 
 
 def dig(data, *path):
@@ -77,6 +81,10 @@ def goals(data):
         rows.at_most(f"resident memory, added, {what} (tcmalloc)", 300,
                      dig(data, "resident", "tcmalloc", figure, "added_kb"), "kB")
     rows.at_most("arena pair of 64 bytes over tcmalloc's own", 1.0, of_ratio(data, "arena", "pair", "shim/none"))
+    rows.at_most("slowest malloc beside a held loader lock, median run", 5,
+                 milliseconds(dig(data, "stall", "growth_us", "shim", "median")), "ms")
+    rows.at_most("drift of resident memory in a walk storm", 1.02, dig(data, "walk_memory", "drift"))
+    rows.of = UNDER_THE_LOCK
     for what, one in (dig(data, "inside", "tcmalloc") or {}).items():
         name = inside_name(what)
         if what != "string" and int(what) > MOST_REUSED:
@@ -86,10 +94,37 @@ def goals(data):
         rows.at_most(f"{name}, inside a walk over outside", limit, of_ratio(one, "inside/outside"))
     rows.at_most("dlopen + dlclose of a library with a million blocks, over no shim", 1.1,
                  of_ratio(data, "churn", "both_ms", "shim/none"))
-    rows.at_most("slowest malloc beside a held loader lock, median run", 5,
-                 milliseconds(dig(data, "stall", "growth_us", "shim", "median")), "ms")
-    rows.at_most("drift of resident memory in a walk storm", 1.02, dig(data, "walk_memory", "drift"))
+    add_unwinding(rows, data)
+    add_loads(rows, data)
     return rows.rows
+
+
+UNDER_THE_LOCK = "who owns a loader lock, or unwinds"
+
+
+def add_unwinding(rows, data):
+    for system, measured in (dig(data, "throws") or {}).items():
+        by_count = dig(measured, "threads", "throw") or {}
+        rows.at_least(f"{system}: C++ throws of one thread, over no shim", 1.0, of_ratio(by_count, "1", "shim/none"))
+        for count, one in by_count.items():
+            if count != "1":
+                bare = dig(one, "each/alone", "none")
+                rows.at_least(f"{system}: throws of each of {count} threads, over one alone (no shim: {bare})", 0.95,
+                              dig(one, "each/alone", "shim"))
+        walks = {int(count): dig(one, "walk_ns", "median", "shim")
+                 for count, one in (dig(measured, "libraries") or {}).items()}
+        if walks:
+            few, many = min(walks), max(walks)
+            rows.at_most(f"{system}: an unwinder's walk in a process with {many} libraries, over one with {few}", 1.2,
+                         round(walks[many] / walks[few], 4))
+
+
+def add_loads(rows, data):
+    for name, one in (dig(data, "loads") or {}).items():
+        for label, figures in (dig(one, "figures") or {}).items():
+            if label.endswith("CPU ms"):
+                rows.at_most(f"{name}{label.removesuffix(', CPU ms')}, over no shim", 1.1,
+                             of_ratio(figures, "shim/none"))
 
 
 def milliseconds(microseconds):
@@ -270,13 +305,25 @@ def document_text(data):
     return "\n\n".join(parts)
 
 
-def rewrite(path, data):
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
-    if BEGIN not in text or END not in text:
-        return f"bench: {path} has no place between {BEGIN} and {END}; it was left alone"
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(f"{before}{BEGIN}\n{document_text(data)}\n{END}{after}")
-    return None
+def lock_text(data):
+    rows = [[row["goal"], "-" if row["measured"] is None else f"{row['measured']:.2f}", row["limit"].replace(" x", ""),
+             "yes" if row["met"] else "no"] for row in data["goals"] if row["of"] == UNDER_THE_LOCK]
+    return table(["over tcmalloc, protecting", "ratio", "wanted", "met"], rows)
+
+
+def rewrite(root, data):
+    """Says what could not be written."""
+    complaints = []
+    for place, text in (("bench", document_text(data)), ("under-the-lock", lock_text(data))):
+        path = os.path.join(root, PLACES[place])
+        begin, end = f"<!-- {place}:begin -->", f"<!-- {place}:end -->"
+        with open(path, encoding="utf-8") as file:
+            old = file.read()
+        if begin not in old or end not in old:
+            complaints.append(f"bench: {path} has no place between {begin} and {end}; it was left alone")
+            continue
+        before, rest = old.split(begin, 1)
+        after = rest.split(end, 1)[1]
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"{before}{begin}\n{text}\n{end}{after}")
+    return complaints
