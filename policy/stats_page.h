@@ -14,7 +14,7 @@ namespace unknot {
 #define UNKNOT_COUNTERS(X)                                                                                       \
     X(walks,                "count", counter, "dl_iterate_phdr calls (published in batches, so it may lag)")      \
     X(walks_in_allocator,   "count", counter, "walks that began inside the allocator and found the lock busy")    \
-    X(walks_from_snapshot,  "count", counter, "walks served from the snapshot of the loaded objects")             \
+    X(walks_from_snapshot,  "count", counter, "walks that found the loader busy and were served from the snapshot")  \
     X(averted,              "count", counter, "deadlocks that would have happened: an allocator walk found the loader lock busy while its owner had diverted") \
     X(diverted,             "count", counter, "allocations served from the arena because the thread owned a loader lock") \
     X(diverted_bytes,       "bytes", counter, "bytes asked for by diverted allocations, counted when their stretch ends") \
