@@ -99,7 +99,7 @@ bool Arena::refill(ArenaCursor& cursor, std::size_t bytes) {
         retire_chunk(cursor);
     }
     if (adopt(cursor, bytes)) return true;
-    const std::int64_t index = take_span(0, chunk_size, chunk_size);
+    const std::int64_t index = take_spare_or_span(cursor, 0, chunk_size, chunk_size);
     if (index < 0) return false;
     Chunk& chunk = region->chunks[index];
     char* start = region->start_of(static_cast<std::uint32_t>(index));
@@ -141,6 +141,12 @@ void Arena::retire_chunk(ArenaCursor& cursor) {
     give_up(cursor, index, not_handed_out);
 }
 
+std::int64_t Arena::span_for(ArenaCursor& cursor, unsigned span_class, std::size_t end, std::size_t bytes) {
+    if (cursor.spare == 0 || in_the_middle(cursor)) return take_span(span_class, end, bytes);
+    const Operation operation(cursor);
+    return take_spare_or_span(cursor, span_class, end, bytes);
+}
+
 void* Arena::allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
     Region* region = this->region();
     const std::size_t limit = limit_.load(std::memory_order_relaxed);  // Relaxed: a plain value.
@@ -154,7 +160,7 @@ void* Arena::allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t a
     // The same wherever the span begins: every alignment wider than a page leaves the header the page before.
     const char* const somewhere = region->spans + round_up(sizeof(Block), alignment);
     const std::size_t bytes = region->backing(somewhere - sizeof(Block), somewhere + round_up(size, 16));
-    const std::int64_t taken = take_spare_or_span(cursor, span_class, most, bytes);
+    const std::int64_t taken = span_for(cursor, span_class, most, bytes);
     if (taken < 0) return nullptr;
     const auto index = static_cast<std::uint32_t>(taken);
     Chunk& chunk = region->chunks[index];

@@ -137,6 +137,7 @@ class Arena {
     char* end_of_room(char* at, char* chunk_end) const;
     void close_room(ArenaCursor& cursor);
     std::size_t least_charge(unsigned span_class) const;
+    std::int64_t span_for(ArenaCursor& cursor, unsigned span_class, std::size_t end, std::size_t bytes);
     std::int64_t take_spare_or_span(ArenaCursor& cursor, unsigned span_class, std::size_t end, std::size_t bytes);
     std::int64_t take_spare(ArenaCursor& cursor);
     bool keep_spare(ArenaCursor& cursor, std::uint32_t index);

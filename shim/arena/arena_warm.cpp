@@ -7,19 +7,16 @@
 namespace unknot {
 
 // The thread's last empty span serves its next block of that size, with all that it holds: nobody else knows of it, so
-// nothing is locked. One that does not fit goes where the others are. A handler of this thread that comes while the
-// cursor is busy leaves the spare alone.
+// nothing is locked. One that does not fit goes where the others are, and stands in nobody's way. The cursor is busy: a
+// handler of this thread leaves the spare alone.
 std::int64_t Arena::take_spare_or_span(ArenaCursor& cursor, unsigned span_class, std::size_t end, std::size_t bytes) {
-    if (cursor.spare != 0 && !in_the_middle(cursor)) {
-        const Operation operation(cursor);
-        if (const std::int64_t spare = take_spare(cursor); spare >= 0) {
-            const Region* region = region_.load(std::memory_order_relaxed);
-            const auto index = static_cast<std::uint32_t>(spare);
-            const Chunk& chunk = region->chunks[index];
-            const bool fits = chunk.span_class == span_class && bytes <= std::size_t{chunk.used_kib} << 10;
-            if (fits && end < bytes + region->page) return spare;
-            recycle(cursor, index, Pages::may_stay);
-        }
+    if (const std::int64_t spare = take_spare(cursor); spare >= 0) {
+        const Region* region = region_.load(std::memory_order_relaxed);
+        const auto index = static_cast<std::uint32_t>(spare);
+        const Chunk& chunk = region->chunks[index];
+        const bool fits = chunk.span_class == span_class && bytes <= std::size_t{chunk.used_kib} << 10;
+        if (fits && end < bytes + region->page) return spare;
+        recycle(cursor, index, Pages::may_stay);
     }
     return take_span(span_class, end, bytes);
 }

@@ -276,6 +276,11 @@ UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data, const void* 
     return dl_iterate_phdr_slow(callback, data, return_address);
 }
 
+// Keeps the exported function's line straight: it jumps here, so whose return address this is stays the same.
+UNKNOT_COLD int not_a_plain_walk(Callback callback, void* data) {
+    return dl_iterate_phdr_again(callback, data, UNKNOT_CALLER);
+}
+
 }  // namespace
 
 // A storm of walks that allocate nothing passes here with a mark and a jump. Nothing is done at such a walk's end: the
@@ -283,7 +288,7 @@ UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data, const void* 
 extern "C" UNKNOT_EXPORT int dl_iterate_phdr(Callback callback, void* data) {
     ThreadState& thread = thread_state;
     if (!is_plain_walk(thread, UNKNOT_CALLER) || thread.unpublished_walks == walks_per_publication - 1) {
-        return dl_iterate_phdr_again(callback, data, UNKNOT_CALLER);
+        return not_a_plain_walk(callback, data);
     }
     ++thread.unpublished_walks;
     // As always_go_slow: a thread with a plain walk has its own id in slow_at.

@@ -144,6 +144,16 @@ TEST_F(ArenaStretch, stands_in_no_block_s_way) {
     end();
 }
 
+TEST_F(ArenaStretch, does_not_keep_its_thread_s_last_span_from_small_blocks) {
+    fresh_.arena.set_limit(2 * chunk_size);
+    begin();
+    take_and_free(100000, 1);
+    void* block = fresh_.allocate(1000);
+    EXPECT_NE(block, nullptr);
+    if (block != nullptr) fresh_.free(block);
+    end();
+}
+
 TEST_F(ArenaStretch, ends_with_its_thread) {
     begin();
     take_and_free(300000, 30);
