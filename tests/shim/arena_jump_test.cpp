@@ -65,8 +65,8 @@ void nearly_full(World& w) {
     for (int i = 0; i < 4; ++i) w.keep(16000);
 }
 void a_retired_chunk_with_room(World& w) {
-    std::array<void*, 200> blocks;
-    for (void*& block : blocks) block = w.fresh.allocate(240);
+    std::array<void*, 16> blocks;
+    for (void*& block : blocks) block = w.fresh.allocate(3000);
     w.keep(100);
     w.fresh.arena.retire(w.fresh.cursor);
     for (void* block : blocks) w.fresh.free(block);
