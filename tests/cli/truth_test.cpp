@@ -99,7 +99,8 @@ class Corpus {
         for (const Patient& patient : patients_) {
             std::optional<State> told;
             for (int tries = 0; !told && tries < most_tries; ++tries) told = examine_until_silent(patient);
-            ASSERT_TRUE(told) << describe(patient) << " no longer hangs";
+            EXPECT_TRUE(told) << describe(patient) << " no longer hangs";
+            if (!told) continue;
             ++table_[patient.state][*told];
             EXPECT_EQ(names[patient.state], std::string(names[*told])) << describe(patient);
         }
@@ -217,8 +218,10 @@ void add_incidents(Corpus& corpus) {
         corpus.add({is_protected, "phdr_deadlock", {shape, "1000000"}, with(shim_and(tcmalloc))});
     }
     const auto incident = [](const char* name) { return built(std::string("incidents/") + name); };
-    for (const char* name : {"small_blocks_in_walk", "unwinds_in_walk", "thread_local_in_walk"})
+    for (const char* name : {"small_blocks_in_walk", "unwinds_in_walk"})
         corpus.add({dead_of_this, incident(name), {}, with(tcmalloc)});
+    if (process::gperftools_minor < 18)  // seen with 2.16 by luck, with 2.18 in none of 80 tries
+        corpus.add({dead_of_this, incident("thread_local_in_walk"), {}, with(tcmalloc)});
     for (const char* name : {"dlclose_frees", "failed_dlopen_frees"})
         corpus.add({dead_of_this, built(std::string("victims/") + name), {}, with(tcmalloc)});
     corpus.add({dead_of_this, "phdr_deadlock", {"new", "1000000"}, with("libtcmalloc_and_profiler.so.4")});
