@@ -32,11 +32,6 @@ bool has(const Object& object, const char* symbol, bool executable) {
     return executable ? object.file->defined(symbol).has_value() : object.exports(symbol);
 }
 
-bool is_nongnu_libunwind(const Object& object) {
-    return object.exports("__libunwind_Unwind_Backtrace") || object.exports("_ULx86_64_step") ||
-           object.exports("_ULaarch64_step");
-}
-
 // What a use of `symbol` by `user` is bound to: by the slot that the loader filled, else by the search order.
 const Object* binding_of(const Process* process, const Objects& objects, const Object& user, const char* symbol) {
     if (process != nullptr) {
@@ -188,6 +183,11 @@ AllocatorFacts allocator_of(const Process* process, const Objects& objects, cons
     find_cut(process, objects, *object, facts);
     facts.version = version_of(*object, facts.kind);
     return facts;
+}
+
+bool is_nongnu_libunwind(const Object& object) {
+    return object.exports("__libunwind_Unwind_Backtrace") || object.exports("_ULx86_64_step") ||
+           object.exports("_ULaarch64_step");
 }
 
 std::string name_of(AllocatorKind kind) {

@@ -53,6 +53,9 @@ class Environment {
 AllocatorFacts allocator_of(const Process* process, const Objects& objects, const Environment& environment,
                             unsigned glibc_minor);
 
+// nongnu.org's, with or without the exceptions of C++ (Debian's 1.8.1 has been both).
+bool is_nongnu_libunwind(const Object& object);
+
 std::string name_of(AllocatorKind kind);
 std::string name_of(StackMethod method);
 

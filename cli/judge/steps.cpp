@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A mutex records its owner, pthread_join waits on the id of the thread that it joins, a spin lock records nothing, and
+// A mutex records its owner, pthread_join waits on a word of the thread that it joins, a spin lock records nothing, and
 // a condition variable has nobody to record.
 #include "cli/judge/steps.h"
 
@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "cli/judge/allocator_facts.h"
+#include "cli/judge/joined.h"
 #include "cli/judge/waits.h"
 
 namespace unknot::cli {
@@ -51,7 +53,7 @@ std::string Steps::lock_name(std::uint64_t address) const {
     const Object* object = objects_.containing(address);
     if (object == nullptr) return fmt::format("a futex at {:#x}", address);
     // libunwind's cache lock is a static that a stripped library has no name for.
-    if (object->exports("__libunwind_Unwind_Backtrace") && !object->file->covering(address - object->bias))
+    if (is_nongnu_libunwind(*object) && !object->file->covering(address - object->bias))
         return fmt::format("a lock of libunwind, {}+{:#x}", object->name(), address - object->bias);
     return objects_.describe(address);
 }
@@ -139,18 +141,12 @@ bool Steps::look_for_abandoned(CycleStep& step, std::uint64_t address) {
     return true;
 }
 
-// nptl/pthread_join_common.c: it waits for as long as the word holds that thread's id.
-bool Steps::look_for_joined(CycleStep& step, std::uint64_t address) {
+bool Steps::look_for_joined(CycleStep& step) {
     const ThreadState* thread = samples_.asleep(step.tid);
-    constexpr std::size_t expected = 2;
-    const auto word = process_.read<std::int32_t>(address);
-    if (thread == nullptr || !word || *word != static_cast<std::int32_t>(thread->argument[expected])) return false;
-    constexpr std::int32_t smallest = 3;  // below are the states of locks
-    const pid_t joined = *word < smallest ? 0 : samples_.thread_with_inner(*word);
-    if (joined == 0 || joined == step.tid) return false;
+    step.held_by = thread == nullptr ? 0 : joined_by(process_, objects_, samples_.last(), *thread);
+    if (step.held_by == 0) return false;
     step.source = OwnerSource::joined;
-    step.recorded_owner = *word;
-    step.held_by = joined;
+    step.recorded_owner = samples_.last().at(step.held_by).inner_tid;
     return true;
 }
 
@@ -216,7 +212,7 @@ CycleStep Steps::step_of(pid_t tid, std::uint64_t address) {
     step.callback = stack_of(tid).callback_of_walk();
     if (const auto owner = recorded_owner(address)) {
         look_at_owner(step, *owner);
-    } else if (!look_for_abandoned(step, address) && !look_for_joined(step, address)) {
+    } else if (!look_for_abandoned(step, address) && !look_for_joined(step)) {
         step.held_by = inferred_owner(tid, address, step.evidence);
         step.source = step.held_by != 0 ? OwnerSource::inferred : OwnerSource::nobody;
         if (step.held_by == 0) look_for_reentry(step);

@@ -27,7 +27,7 @@ class Steps {
     std::optional<std::int32_t> recorded_owner(std::uint64_t address) const;
     void look_at_owner(CycleStep& step, std::int32_t owner);
     bool look_for_abandoned(CycleStep& step, std::uint64_t address);
-    bool look_for_joined(CycleStep& step, std::uint64_t address);
+    bool look_for_joined(CycleStep& step);
     pid_t inferred_owner(pid_t waiter, std::uint64_t address, std::string& evidence);
     void look_for_interruption(CycleStep& step);
     bool look_for_reentry(CycleStep& step);

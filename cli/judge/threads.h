@@ -12,7 +12,7 @@ namespace unknot::cli {
 
 enum class OwnerSource {
     recorded,     // the lock's own owner word
-    joined,       // pthread_join: the futex holds the id of the thread whose end it waits for
+    joined,       // pthread_join: the thread whose end it waits for (joined.h)
     inferred,     // a spin lock records no owner: the thread whose stack is inside the allocator
     itself,       // the waiter owns it, and cannot take it twice
     nobody,       // a condition variable, a semaphore, a plain futex: whoever brings it

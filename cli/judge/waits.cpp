@@ -22,7 +22,9 @@ bool waits_for_ever(const ThreadState& thread) {
 
 bool waits_for_mutex(const ThreadState& thread) {
     constexpr std::uint64_t waited_for_too = 2;  // nptl/lowlevellock.c: futex_wait (futex, 2, private)
-    return waited_for(thread) != 0 && thread.argument[2] == waited_for_too;
+    // pthread_join of glibc 2.43 waits for a 2 as well, as everything does that can be cancelled: FUTEX_WAIT_BITSET.
+    const auto operation = static_cast<int>(thread.argument[1]) & FUTEX_CMD_MASK;
+    return waited_for(thread) != 0 && operation == FUTEX_WAIT && thread.argument[2] == waited_for_too;
 }
 
 bool is_held_mutex(const MutexWords& words) {

@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <link.h>
 
+#include "cli/judge/allocator_facts.h"
 #include "cli/judge/waits.h"
 
 namespace unknot::cli {
@@ -82,7 +83,7 @@ FrameOf frame_of(const Objects& objects, std::uint64_t allocator_start, std::uin
         return covers(*object, "dl_iterate_phdr", address) ? FrameOf::walk : FrameOf::libc;
     // Until glibc 2.34 (its NEWS) the locks are another library's.
     if (object->file->soname() == "libpthread.so.0") return FrameOf::libc;
-    if (object->exports("_ULx86_64_step") || object->exports("_ULaarch64_step")) return FrameOf::libunwind;
+    if (is_nongnu_libunwind(*object)) return FrameOf::libunwind;
     if (object->file->soname() == "libgcc_s.so.1")
         return covers(*object, "_Unwind_Backtrace", address) ? FrameOf::backtrace : FrameOf::libgcc;
     return object->start == allocator_start ? FrameOf::allocator : FrameOf::other;

@@ -21,7 +21,6 @@ namespace unknot::cli {
 namespace {
 
 constexpr std::size_t most_notes = std::size_t{64} << 20;
-constexpr std::size_t most_arguments = 1024;
 
 // What the kernel leaves in the result's register of a thread that sleeps in a system call (linux/errno.h).
 constexpr std::int64_t broken_sleeps[] = {-512, -513, -514, -516};

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "tests/cli/libunwind.h"
 #include "tests/cli/unknot_command.h"
 #include "tests/process/system.h"
 
@@ -71,21 +72,23 @@ TEST(Doctor, finds_generic_fp_not_affected) {
     EXPECT_EQ(found.code, 0);
 }
 
-// The victim is a C program: the only library in it that exports _Unwind_Backtrace is libunwind.
+constexpr const char* by_libgcc = process::libgcc_takes_no_lock ? "not affected" : "at risk";
+
+// The victim is a C program: libunwind, where it exports _Unwind_Backtrace, comes before libgcc there.
 TEST(Doctor, tells_what_the_libgcc_method_is_bound_to) {
     const Variables libgcc = {{"TCMALLOC_STACKTRACE_METHOD", "libgcc"}};
-    const Finding wrong = examine_under("libtcmalloc.so.4", libgcc);
-    EXPECT_EQ(wrong.verdict(), "at risk");
-    EXPECT_TRUE(has(wrong.reasons(), "unwinds_with_wrong_libgcc"));
-    EXPECT_FALSE(has(wrong.advice(), "use_libgcc"));
-    EXPECT_EQ(examine_under("libgcc_s.so.1:libtcmalloc.so.4", libgcc).verdict(),
-              process::libgcc_takes_no_lock ? "not affected" : "at risk");
+    const Finding found = examine_under("libtcmalloc.so.4", libgcc);
+    EXPECT_EQ(found.verdict(), libunwind_is_taken_for_libgcc() ? "at risk" : by_libgcc);
+    EXPECT_EQ(has(found.reasons(), "unwinds_with_wrong_libgcc"), libunwind_is_taken_for_libgcc());
+    EXPECT_FALSE(has(found.advice(), "use_libgcc"));
+    EXPECT_EQ(examine_under("libgcc_s.so.1:libtcmalloc.so.4", libgcc).verdict(), by_libgcc);
 }
 
 TEST(Doctor, advises_libgcc_only_where_it_would_bind_to_libgcc) {
     EXPECT_EQ(has(examine_under("libgcc_s.so.1:libtcmalloc.so.4").advice(), "use_libgcc"),
               process::libgcc_takes_no_lock);
-    EXPECT_FALSE(has(examine_under("libunwind.so.8:libtcmalloc.so.4").advice(), "use_libgcc"));
+    EXPECT_EQ(has(examine_under("libunwind.so.8:libtcmalloc.so.4").advice(), "use_libgcc"),
+              process::libgcc_takes_no_lock && !libunwind_is_taken_for_libgcc());
 }
 
 TEST(Doctor, finds_allocators_without_stack_traces_not_affected) {
@@ -102,9 +105,13 @@ TEST(Doctor, finds_allocators_without_stack_traces_not_affected) {
 
 TEST(Doctor, finds_jemalloc_with_its_profiler_at_risk_where_its_unwinder_waits_for_the_loader) {
     const Variables profiling = {{"MALLOC_CONF", "lg_prof_sample:20,prof:true"}};
-    EXPECT_EQ(examine_under("libjemalloc.so.2", profiling).verdict(),
-              process::libgcc_takes_no_lock ? "not affected" : "at risk");
+    EXPECT_EQ(examine_under("libjemalloc.so.2", profiling).verdict(), by_libgcc);
     const Finding found = examine_under("libunwind.so.8:libjemalloc.so.2", profiling);
+    if (!libunwind_is_taken_for_libgcc()) {
+        EXPECT_EQ(found.verdict(), by_libgcc);
+        EXPECT_FALSE(has(found.reasons(), "unwinds_with_wrong_libgcc"));
+        return;
+    }
     EXPECT_EQ(found.verdict(), "at risk");
     EXPECT_TRUE(has(found.reasons(), "unwinds_with_wrong_libgcc"));
     EXPECT_EQ(found.advice().at(0), "immunise");

@@ -4,6 +4,7 @@
 
 #include "cli/judge/cure.h"
 #include "tests/cli/dead_process.h"
+#include "tests/cli/libunwind.h"
 
 namespace unknot::test {
 namespace {
@@ -31,6 +32,10 @@ void expect_it_hangs(Victim& victim) {
 
 class Immunise : public testing::TestWithParam<const Variables*> {
   protected:
+    void SetUp() override {
+        if (GetParam() == &profiling_jemalloc && process::libgcc_takes_no_lock && !libunwind_is_taken_for_libgcc())
+            GTEST_SKIP() << "this libunwind is no danger to jemalloc's profiler";
+    }
     Victim victim_{"cli_checked_deadlock", *GetParam(), waiting, Ready::says_so, hung_for_a_while};
 };
 

@@ -10,6 +10,7 @@
 #include "cli/judge/examine.h"
 #include "cli/read/trouble.h"
 #include "cli/say/words.h"
+#include "tests/cli/libunwind.h"
 #include "tests/cli/unknot_command.h"
 #include "tests/process/system.h"
 #include "tests/process/vital_signs.h"
@@ -98,7 +99,8 @@ class Corpus {
         for (const Patient& patient : patients_) {
             std::optional<State> told;
             for (int tries = 0; !told && tries < most_tries; ++tries) told = examine_until_silent(patient);
-            ASSERT_TRUE(told) << describe(patient) << " no longer hangs";
+            EXPECT_TRUE(told) << describe(patient) << " no longer hangs";
+            if (!told) continue;
             ++table_[patient.state][*told];
             EXPECT_EQ(names[patient.state], std::string(names[*told])) << describe(patient);
         }
@@ -149,7 +151,9 @@ const Allocator allocators[] = {
     {UNKNOT_MIMALLOC, false},
     {"libjemalloc.so.2", false},
     {"libjemalloc.so.2", !process::libgcc_takes_no_lock, {{"MALLOC_CONF", "prof:true"}}},
-    {"libunwind.so.8 libjemalloc.so.2", true, {{"MALLOC_CONF", "prof:true"}}},
+    {"libunwind.so.8 libjemalloc.so.2",
+     libunwind_is_taken_for_libgcc() || !process::libgcc_takes_no_lock,
+     {{"MALLOC_CONF", "prof:true"}}},
     {UNKNOT_HEAPTRACK, true, {{"DUMP_HEAPTRACK_OUTPUT", "/dev/null"}}},
 };
 
@@ -214,16 +218,20 @@ void add_incidents(Corpus& corpus) {
         corpus.add({is_protected, "phdr_deadlock", {shape, "1000000"}, with(shim_and(tcmalloc))});
     }
     const auto incident = [](const char* name) { return built(std::string("incidents/") + name); };
-    for (const char* name : {"small_blocks_in_walk", "unwinds_in_walk", "thread_local_in_walk"})
+    for (const char* name : {"small_blocks_in_walk", "unwinds_in_walk"})
         corpus.add({dead_of_this, incident(name), {}, with(tcmalloc)});
+    if (process::gperftools_minor < 18)  // seen with 2.16 by luck, with 2.18 in none of 80 tries
+        corpus.add({dead_of_this, incident("thread_local_in_walk"), {}, with(tcmalloc)});
     for (const char* name : {"dlclose_frees", "failed_dlopen_frees"})
         corpus.add({dead_of_this, built(std::string("victims/") + name), {}, with(tcmalloc)});
     corpus.add({dead_of_this, "phdr_deadlock", {"new", "1000000"}, with("libtcmalloc_and_profiler.so.4")});
-    for (const char* shape : {"malloc", "realloc"})
+    for (const char* shape : {"malloc", "realloc"}) {
+        if (!libunwind_is_taken_for_libgcc()) continue;  // libgcc takes no lock
         corpus.add({dead_of_this,
                     "phdr_deadlock",
                     {shape, "100000"},
                     with("libjemalloc.so.2 libunwind.so.8", {{"MALLOC_CONF", sampled}})});
+    }
     corpus.add({dead_of_this, incident("crash_in_malloc")});
     corpus.add({dead_of_this, incident("sampled_beside_dlclose"), {}, {{"MALLOC_ARENA_MAX", "1"}}});
     corpus.add({dead_of_this, incident("sampled_in_walk")});

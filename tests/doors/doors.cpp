@@ -67,10 +67,12 @@ const Doors& vendors() {
 }
 
 bool fits(const Allocation& allocation, const Deallocation& deallocation) {
-    // A size alone says which class only where no alignment had its say; what an aligned function of C made is for
-    // free.
+    // A size alone says which class only where no alignment had its say (jemalloc from 5.3.1 on takes free_sized's word
+    // for it, and breaks over what mallocx has aligned); what an aligned function of C made is for free.
     const bool is_plain = has(allocation.name, "malloc") || has(allocation.name, "calloc");
-    if (deallocation.wants_size && allocation.family <= Family::c_aligned && !is_plain) return false;
+    const bool may_be_aligned = allocation.takes_alignment && !deallocation.wants_alignment;
+    if (deallocation.wants_size && allocation.family <= Family::c_aligned && (!is_plain || may_be_aligned))
+        return false;
     if (allocation.family == deallocation.family) return true;
     return allocation.family == Family::c_aligned && deallocation.family == Family::c && !deallocation.wants_size;
 }

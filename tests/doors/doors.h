@@ -39,6 +39,7 @@ struct Deallocation {
     const char* name;
     Family family;
     bool wants_size;
+    bool wants_alignment;
     void (*call)(void* pointer, Wish wish);  // the size and the alignment that were asked for
 };
 

@@ -35,6 +35,9 @@ constexpr const char* certain_shape = traces_outside_page_heap_lock ? "grow" : "
 // libgcc looks its tables up through _dl_find_object, without a lock.
 constexpr bool libgcc_takes_no_lock = glibc_minor >= 35;
 
+// What a walk that waits leaves behind has been looked at there (docs/rescue.md); elsewhere `unknot rescue` refuses.
+constexpr bool rescue_is_proved = glibc_minor == 31 || glibc_minor == 36 || glibc_minor == 41;
+
 // Until glibc 2.33 it calls calloc every time: a malloc that looks functions up ends there with a full stack.
 constexpr bool dlsym_allocates_only_where_it_fails = glibc_minor >= 34;
 
