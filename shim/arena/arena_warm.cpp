@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Empty spans that wait with their pages for the next block of their size, within a stretch most of all: what a walk
 // allocates and frees again and again it faults in once.
+// Relaxed, everywhere: the caller has looked at the region, a span in nobody's hands tells nobody anything,
+// `warm_bytes_` is a target, and what the lists hand out they publish themselves.
 #include "shim/arena/arena.h"
 #include "shim/arena/arena_region.h"
 
@@ -28,10 +30,13 @@ std::int64_t Arena::take_spare(ArenaCursor& cursor) {
     return index;
 }
 
-// The span is the caller's alone, and what it holds begins at its start. False: it may not wait here.
+// The span is the caller's alone, and what it holds begins at its start. False: it may not wait here. Nobody would come
+// for what a fleeting cursor keeps.
 bool Arena::keep_spare(ArenaCursor& cursor, std::uint32_t index) {
     Chunk& chunk = region_.load(std::memory_order_relaxed)->chunks[index];
-    if (!cursor.in_stretch || (chunk_size << chunk.span_class) > kept_by_thread || in_the_middle(cursor)) return false;
+    if (!cursor.in_stretch || cursor.fleeting || (chunk_size << chunk.span_class) > kept_by_thread ||
+        in_the_middle(cursor))
+        return false;
     const Operation operation(cursor);
     if (cursor.spare != 0) return false;
     chunk.state.store(ChunkState::listed, std::memory_order_relaxed);
@@ -39,7 +44,6 @@ bool Arena::keep_spare(ArenaCursor& cursor, std::uint32_t index) {
     return true;
 }
 
-// Relaxed, here and below: `warm_bytes_` is a target, and what the lists hand out they publish themselves.
 bool Arena::keep_warm(const ArenaCursor& cursor, std::uint32_t index) {
     Region* region = region_.load(std::memory_order_relaxed);
     const Chunk& chunk = region->chunks[index];
@@ -74,7 +78,7 @@ bool Arena::cool_one() {
 
 // Whatever waits, whoever kept it: another thread's stretch loses pages, never blocks.
 void Arena::end_of_stretch(ArenaCursor& cursor) {
-    if (!cursor.in_stretch) return;
+    if (!cursor.in_stretch && cursor.spare == 0) return;  // a handler that came in the middle leaves the spare
     cursor.in_stretch = false;
     if (region_.load(std::memory_order_relaxed) == nullptr) return;
     if (cursor.spare != 0 && !in_the_middle(cursor)) {

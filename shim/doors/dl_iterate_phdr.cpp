@@ -134,13 +134,21 @@ bool walk_from_snapshot(Callback callback, void* data, int& result) {
     return true;
 }
 
+// What an unwinder looks for is the first word of its data (return_addresses.h), or something that its callback passes
+// over; and its data is a local variable of its caller's. Anything else is not looked at: the file's name alone makes
+// an unwinder, and a stranger of such a name may hand over a number.
+inline const void* sought_by(const void* data) {
+    constexpr std::uintptr_t nearby = std::uintptr_t{16} << 10;
+    const auto at = reinterpret_cast<std::uintptr_t>(data);
+    const bool is_local = at - reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) < nearby;
+    return is_local && at % sizeof(void*) == 0 ? *static_cast<const void* const*>(data) : nullptr;
+}
+
 // An unwinder's walk while nobody is in its way: nobody owns the lock, and the list is whole and the one that was
-// copied. It takes no lock itself, so unwinders do not wait for each other. What it looks for is the first word of its
-// data (return_addresses.h), or else something that its callback passes over.
+// copied. It takes no lock itself, so unwinders do not wait for each other.
 [[gnu::always_inline]] inline bool walk_without_lock(ThreadState& thread, Callback callback, void* data, int& result) {
     if (owner_now(loader_locks.write_owner) != nobody || !is_list_trusted()) return false;
-    const void* sought = data != nullptr ? *static_cast<const void**>(data) : nullptr;
-    if (!walk_exact_snapshot(callback, data, sought, result)) return false;
+    if (!walk_exact_snapshot(callback, data, sought_by(data), result)) return false;
     if (++thread.unpublished_walks == walks_per_publication) publish_walks(thread);
     return true;
 }
@@ -266,8 +274,10 @@ UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data, const void* 
 }
 
 // Not a plain walk: is it like this thread's last one, an unwinder's? Nothing but what may have changed since is asked.
-[[gnu::noinline]] int dl_iterate_phdr_again(Callback callback, void* data, const void* return_address) {
+// It is jumped to from the exported function, so whose return address this is stays the same.
+[[gnu::hot, gnu::noinline]] int dl_iterate_phdr_again(Callback callback, void* data) {
     ThreadState& thread = thread_state;
+    const void* return_address = UNKNOT_CALLER;
     int result = 0;
     if (is_unwinders_again(thread, return_address) && unwinders_need_no_lock.load(std::memory_order_relaxed) &&
         walk_without_lock(thread, callback, data, result)) {
@@ -276,9 +286,9 @@ UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data, const void* 
     return dl_iterate_phdr_slow(callback, data, return_address);
 }
 
-// Keeps the exported function's line straight: it jumps here, so whose return address this is stays the same.
+// A jump out of the exported function's straight line.
 UNKNOT_COLD int not_a_plain_walk(Callback callback, void* data) {
-    return dl_iterate_phdr_again(callback, data, UNKNOT_CALLER);
+    return dl_iterate_phdr_again(callback, data);
 }
 
 }  // namespace

@@ -25,8 +25,8 @@ inline bool is_unwinders_again(const ThreadState& thread, const void* caller) {
     const WalkCaller& last = thread.last_walk_caller;
     const InnerCode code = last.code;
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    return last.address == caller && code >= InnerCode::unwinder && nothing_to_notice() &&
-           last.generation == inner_code_generation();
+    return last.address == caller && (code == InnerCode::unwinder || code == InnerCode::throwing) &&
+           nothing_to_notice() && last.generation == inner_code_generation();
 }
 
 // The walk that has just ended, by code outside the allocator, went without a call of ours: the next one from there is

@@ -19,7 +19,7 @@ using namespace snapshot;
 
 constinit LoaderVersion loader_version;
 constinit Slot snapshot::slot[slots];
-constinit Current snapshot::now;
+constinit Current snapshot::current;
 
 namespace {
 
@@ -45,7 +45,7 @@ struct Measure {
 
 bool is_up_to_date(const Measure& seen) {
     // Relaxed: the only writer is whoever holds the loader's write lock, and that is this thread.
-    const int at = now.slot.load(std::memory_order_relaxed);
+    const int at = current.slot.load(std::memory_order_relaxed);
     return at != no_slot && slot[at].adds.load(std::memory_order_relaxed) == seen.adds &&
            slot[at].subs.load(std::memory_order_relaxed) == seen.subs;
 }
@@ -58,7 +58,7 @@ bool is_read(const Slot& one) {
 }
 
 Slot* unread_slot(std::size_t bytes) {
-    const int taken = now.slot.load(std::memory_order_relaxed);
+    const int taken = current.slot.load(std::memory_order_relaxed);
     for (int i = 0; i < static_cast<int>(slots); ++i) {
         if (i == taken || is_read(slot[i])) continue;
         if (slot[i].capacity < bytes) {
@@ -129,12 +129,27 @@ Range range_of(const dl_phdr_info& info, std::uint32_t entry) {
     return {.start = first, .bytes = end > first ? end - first : 0, .entry = entry};
 }
 
+void sift_down(Range* ranges, std::uint32_t at, std::uint32_t count) {
+    for (std::uint32_t child = 2 * at + 1; child < count; at = child, child = 2 * at + 1) {
+        if (child + 1 < count && ranges[child].start < ranges[child + 1].start) ++child;
+        if (ranges[at].start >= ranges[child].start) return;
+        const Range smaller = ranges[at];
+        ranges[at] = ranges[child];
+        ranges[child] = smaller;
+    }
+}
+
+// Heapsort: everybody waits for the lock meanwhile, and the loader maps thousands of libraries each below the last.
 void sort_ranges(const Slot& filled) {
-    for (std::uint32_t i = 0; i < filled.entry_count; ++i) {
-        const Range range = range_of(filled.entries()[i].info, i);
-        Range* place = filled.ranges + i;
-        for (; place != filled.ranges && place[-1].start > range.start; --place) *place = place[-1];
-        *place = range;
+    Range* const ranges = filled.ranges;
+    const std::uint32_t count = filled.entry_count;
+    for (std::uint32_t i = 0; i < count; ++i) ranges[i] = range_of(filled.entries()[i].info, i);
+    for (std::uint32_t i = count / 2; i-- > 0;) sift_down(ranges, i, count);
+    for (std::uint32_t last = count; last-- > 1;) {
+        const Range highest = ranges[0];
+        ranges[0] = ranges[last];
+        ranges[last] = highest;
+        sift_down(ranges, 0, last);
     }
 }
 
@@ -154,7 +169,7 @@ void take(const Measure& seen) {
     to->entry_count = static_cast<std::uint32_t>(copy.next - to->entries());
     sort_ranges(*to);
     // seq_cst: invariant (2). It is also the release that publishes the copies.
-    now.slot.store(static_cast<int>(to - slot), std::memory_order_seq_cst);
+    current.slot.store(static_cast<int>(to - slot), std::memory_order_seq_cst);
     count(unknot_stats.snapshot_generation);
 }
 
@@ -199,13 +214,13 @@ bool is_whole(const dl_phdr_info& info) {
 
 // Acquire, though only start asks: whoever is told "yes" may go and read it.
 bool has_snapshot() {
-    return now.slot.load(std::memory_order_acquire) != no_slot;
+    return current.slot.load(std::memory_order_acquire) != no_slot;
 }
 
 bool snapshot_is_current() {
     // Acquire: the slot's counters are visible. A slot that is refilled meanwhile gives a wrong answer about a snapshot
     // that is replaced anyway.
-    const int at = now.slot.load(std::memory_order_acquire);
+    const int at = current.slot.load(std::memory_order_acquire);
     return at != no_slot && is_exact(slot[at]);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A snapshot of the loaded objects, for walks from inside the allocator that find the loader lock busy: copies of every
-// dl_phdr_info, of the program headers and of the names, so that reading it touches no memory of the loader.
+// A snapshot of the loaded objects, for unwinders, and for walks from inside the allocator that find the loader lock
+// busy: copies of every dl_phdr_info, of the program headers and of the names, so that reading it touches no memory of
+// the loader.
 //
 // Thread safety: one writer at a time (it holds the loader's write lock), any number of readers, in signal handlers
 // and in the child of a fork too. A few fixed slots, so memory is bounded however often libraries come and go.

@@ -58,7 +58,7 @@ struct alignas(cache_line) Current {
 };
 
 extern constinit Slot slot[slots];
-extern constinit Current now;
+extern constinit Current current;
 
 // Do the loader's counters say that nothing has changed since this snapshot was taken? Relaxed: they change under the
 // loader's write lock, so whoever does not own it gets an answer that may be old as soon as it is there.

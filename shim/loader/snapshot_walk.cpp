@@ -61,15 +61,15 @@ class Reader {
         const std::size_t line = static_cast<unsigned>(thread.id) % reader_lines;
         while (true) {
             // Acquire: what the writer copied is visible.
-            const int at = now.slot.load(std::memory_order_acquire);
+            const int at = current.slot.load(std::memory_order_acquire);
             if (at == no_slot) return;
             readers_ = &slot[at].readers[line].count;
             readers_->fetch_add(1, std::memory_order_seq_cst);  // seq_cst, both: invariant (2)
-            if (now.slot.load(std::memory_order_seq_cst) == at) {
+            if (current.slot.load(std::memory_order_seq_cst) == at) {
                 slot_ = &slot[at];
                 return;
             }
-            readers_->fetch_sub(1, std::memory_order_relaxed);
+            readers_->fetch_sub(1, std::memory_order_relaxed);  // Relaxed: nothing of it was read
         }
     }
     ~Reader() {

@@ -69,6 +69,25 @@ TEST_F(ArenaStretch, has_a_thread_s_last_span_at_hand) {
     EXPECT_LE(fresh_.page.arena_committed, Arena::kept_between);
 }
 
+// Whom nobody retires keeps nothing for itself.
+TEST_F(ArenaStretch, leaves_a_fleeting_thread_no_span) {
+    begin();
+    fresh_.cursor.fleeting = true;
+    const std::uint64_t before = fresh_.page.chunks_recycled;
+    take_and_free(40000, 1);
+    EXPECT_EQ(fresh_.page.chunks_recycled, before + 1);
+    EXPECT_EQ(fresh_.cursor.spare, 0u);
+}
+
+// A handler that ends the stretch in the middle of an operation leaves the spare to whoever comes next.
+TEST_F(ArenaStretch, ends_with_its_thread_although_it_is_over) {
+    begin();
+    take_and_free(40000, 1);
+    fresh_.cursor.in_stretch = false;
+    fresh_.arena.retire(fresh_.cursor);
+    EXPECT_EQ(fresh_.cursor.spare, 0u);
+}
+
 TEST_F(ArenaStretch, gives_the_pages_back_at_its_end) {
     for (const auto& [size, at_a_time] : shapes) {
         begin();

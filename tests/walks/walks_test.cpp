@@ -191,6 +191,19 @@ TEST(Snapshot, is_asked_first_for_what_an_unwinder_looks_for) {
     EXPECT_TRUE(walks.result.succeeded()) << walks.story();
 }
 
+TEST(Snapshot, looks_at_no_stranger_s_data) {
+    process::Command command = victim("finds_at_once");
+    command.argv.emplace_back("stranger");
+    const process::Result bare = run_bare(command, glibc);
+    EXPECT_TRUE(bare.succeeded()) << describe(bare) << "\n" << bare.err;
+    for (const char* mode : {"off", "observe", "auto", "walks", "protect"}) {
+        for (const Allocator& allocator : {glibc, tcmalloc, jemalloc}) {
+            const ShimmedRun run = run_with_shim(command, allocator, mode);
+            EXPECT_TRUE(run.result.succeeded()) << mode << "\n" << run.story();
+        }
+    }
+}
+
 TEST(Snapshot, learns_of_unwinders_that_are_loaded_later) {
     expect_bare_hang(victim("late_unwinder"), glibc);
     EXPECT_GE(expect_success(victim("late_unwinder"), glibc, "protect").number("walks_from_snapshot"), 20u);

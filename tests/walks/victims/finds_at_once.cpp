@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // An unwinder's walk begins with the object that it looks for, however many there are; what it does not find it has
 // looked for everywhere, once, and what was loaded a moment ago is found like all else. Everybody else sees libc's
-// order.
+// order, and so does a stranger with an unwinder's file name, who hands over a number or what lies elsewhere.
+//   finds_at_once [stranger]
+#include <cstring>
+#include <memory>
 #include <vector>
 
 #include "tests/walks/victims/stage.h"
@@ -84,10 +87,27 @@ void look_everywhere() {
     scene::expect(by_others.asked.size() == objects.size(), "in libc's order");
 }
 
+int calls = 0;
+
+void walk_as_a_stranger() {
+    for (const std::uintptr_t number : {0, 1, 5, 4096}) {
+        calls = 0;
+        auto count = [](dl_phdr_info*, std::size_t, void*) { return ++calls == 3 ? 7 : 0; };
+        scene::expect(as_unwinder(count, reinterpret_cast<void*>(number)) == 7 && calls == 3, "a number is no address");
+    }
+    const std::vector<Object> objects = loaded();
+    const auto elsewhere = std::make_unique<Search>();
+    elsewhere->sought = objects.back().last_byte;
+    scene::expect(as_unwinder(Search::ask, elsewhere.get()) == 7, "found");
+    scene::expect(elsewhere->asked.size() == objects.size(), "in libc's order too");
+}
+
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
     as_unwinder = stage::find<Walk>(stage::load("libunwind_witness.so"), "walk_as_unwinder");
+    walk_as_a_stranger();
+    if (argc == 2 && std::strcmp(argv[1], "stranger") == 0) return 0;
     look_everywhere();
     for (int round = 0; round < 20; ++round) {
         void* plugin = stage::load("libwalks_plugin.so");
