@@ -16,6 +16,10 @@ inline void publish_walks(ThreadState& thread) {
     thread.unpublished_walks = 0;
 }
 
+inline void count_walk(ThreadState& thread) {
+    if (++thread.unpublished_walks == walks_per_publication) publish_walks(thread);
+}
+
 inline void end_stretch(ThreadState& thread) {
     const std::uint64_t bytes = thread.stretch.diverted;
     thread.stretch = {};

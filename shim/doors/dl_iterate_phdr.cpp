@@ -149,7 +149,7 @@ inline const void* sought_by(const void* data) {
 [[gnu::always_inline]] inline bool walk_without_lock(ThreadState& thread, Callback callback, void* data, int& result) {
     if (owner_now(loader_locks.write_owner) != nobody || !is_list_trusted()) return false;
     if (!walk_exact_snapshot(callback, data, sought_by(data), result)) return false;
-    if (++thread.unpublished_walks == walks_per_publication) publish_walks(thread);
+    count_walk(thread);
     return true;
 }
 
@@ -244,6 +244,7 @@ bool is_unwinders_place(ThreadState& thread, const void* place, const void* data
 int walk_by_others(ThreadState& thread, const void* place, Callback callback, void* data) {
     const std::uint32_t calls = thread.slow_calls;
     int result = 0;
+    set_plain_walk_aside(thread);
     if (!keeps_snapshot() || is_walk_wrapped() || owns_write_lock(thread)) {
         result = pass_on(thread, InnerCode::none, callback, data);
     } else if (!try_to_walk_for_real(thread, InnerCode::none, callback, data, result)) {
@@ -273,8 +274,24 @@ UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data, const void* 
     return pass_on(thread, caller, callback, data);
 }
 
-// Not a plain walk: is it like this thread's last one, an unwinder's? Nothing but what may have changed since is asked.
-// It is jumped to from the exported function, so whose return address this is stays the same.
+// Nothing is done at a plain walk's end: its mark sends the thread's next allocation the slow way, and the owner word
+// says there that the walk is over. As always_go_slow: a thread with a plain walk has its own id in slow_at.
+[[gnu::always_inline]] inline int walk_plainly(ThreadState& thread, Callback callback, void* data) {
+    ++thread.unpublished_walks;
+    thread.watched = &thread.id;
+    return real_allocator.dl_iterate_phdr(callback, data);
+}
+
+// An earlier plain walk's place, or one whose walks are to be published? What a place is takes long to find out.
+UNKNOT_COLD int dl_iterate_phdr_resumed(Callback callback, void* data, const void* return_address) {
+    ThreadState& thread = thread_state;
+    if (!resume_plain_walk(thread, return_address)) return dl_iterate_phdr_slow(callback, data, return_address);
+    if (thread.unpublished_walks == walks_per_publication - 1) publish_walks(thread);
+    return walk_plainly(thread, callback, data);
+}
+
+// Not the last plain walk again: is it like this thread's last one, an unwinder's? Nothing but what may have changed
+// since is asked. It is jumped to from the exported function, so whose return address this is stays the same.
 [[gnu::hot, gnu::noinline]] int dl_iterate_phdr_again(Callback callback, void* data) {
     ThreadState& thread = thread_state;
     const void* return_address = UNKNOT_CALLER;
@@ -283,7 +300,7 @@ UNKNOT_COLD int dl_iterate_phdr_slow(Callback callback, void* data, const void* 
         walk_without_lock(thread, callback, data, result)) {
         return result;
     }
-    return dl_iterate_phdr_slow(callback, data, return_address);
+    return dl_iterate_phdr_resumed(callback, data, return_address);
 }
 
 // A jump out of the exported function's straight line.
@@ -293,17 +310,13 @@ UNKNOT_COLD int not_a_plain_walk(Callback callback, void* data) {
 
 }  // namespace
 
-// A storm of walks that allocate nothing passes here with a mark and a jump. Nothing is done at such a walk's end: the
-// mark sends the thread's next allocation the slow way, and the owner word says there that the walk is over.
+// A storm of walks that allocate nothing passes here with a mark and a jump.
 extern "C" UNKNOT_EXPORT int dl_iterate_phdr(Callback callback, void* data) {
     ThreadState& thread = thread_state;
     if (!is_plain_walk(thread, UNKNOT_CALLER) || thread.unpublished_walks == walks_per_publication - 1) {
         return not_a_plain_walk(callback, data);
     }
-    ++thread.unpublished_walks;
-    // As always_go_slow: a thread with a plain walk has its own id in slow_at.
-    thread.watched = &thread.id;
-    return real_allocator.dl_iterate_phdr(callback, data);
+    return walk_plainly(thread, callback, data);
 }
 
 }  // namespace unknot

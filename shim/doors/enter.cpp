@@ -84,7 +84,7 @@ const RealAllocator& ask_real() {
 }
 
 void begin_walk(ThreadState& thread, const void* frame, InnerCode caller) {
-    if (++thread.unpublished_walks == walks_per_publication) publish_walks(thread);
+    count_walk(thread);
     if (thread.walks == 0 && !owns_write_lock(thread)) forget_walk(thread);
     if (thread.walks++ == 0) {
         thread.outermost_walk = frame;

@@ -12,6 +12,14 @@ namespace {
 // in between sees that, and neither believes nor changes anything. (Should it jump out, this thread remembers no more.)
 const void* const being_changed = reinterpret_cast<const void*>(1);
 
+void become_plain_walk(ThreadState& thread, const void* caller) {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    thread.plain_walk.caller = caller;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    // It may have used up the budget of a stretch while no place was there to be forgotten (go_slow_when_free).
+    if (thread.slow_at != thread.id) thread.plain_walk.caller = nullptr;
+}
+
 }  // namespace
 
 void learn_plain_walk(ThreadState& thread, const void* caller) {
@@ -20,10 +28,46 @@ void learn_plain_walk(ThreadState& thread, const void* caller) {
     PlainWalk& plain = thread.plain_walk;
     plain.caller = being_changed;
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    plain.adds = __atomic_load_n(loader_version.adds, __ATOMIC_RELAXED);  // Relaxed, both: as in is_plain_walk.
-    plain.loaded = __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED);
+    // Relaxed, both: as in is_plain_walk.
+    const std::uint64_t adds = __atomic_load_n(loader_version.adds, __ATOMIC_RELAXED);
+    const std::uint32_t loaded = __atomic_load_n(loader_version.loaded, __ATOMIC_RELAXED);
+    if (plain.adds != adds || plain.loaded != loaded) plain = {being_changed, adds, loaded, {}};
+    become_plain_walk(thread, caller);
+}
+
+void set_plain_walk_aside(ThreadState& thread) {
+    PlainWalk& plain = thread.plain_walk;
+    const void* const last = plain.caller;
+    if (last == nullptr || last == being_changed) return;
+    plain.caller = being_changed;
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    plain.caller = caller;
+    // In the first gap, which a resumed walk may have left; where there is none the one is forgotten that waits
+    // longest.
+    const void* moved = last;
+    for (const void*& place : plain.set_aside) {
+        if (moved == nullptr) break;
+        const void* const next = place;
+        place = moved;
+        moved = next;
+    }
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    plain.caller = nullptr;
+}
+
+bool resume_plain_walk(ThreadState& thread, const void* caller) {
+    PlainWalk& plain = thread.plain_walk;
+    const void* const last = plain.caller;
+    if (last == being_changed) return false;
+    if (last == caller) return is_plain_walk(thread, caller);
+    for (const void*& place : plain.set_aside) {
+        if (place != caller) continue;
+        plain.caller = being_changed;
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        place = last;
+        become_plain_walk(thread, caller);
+        return is_plain_walk(thread, caller);
+    }
+    return false;
 }
 
 // Remembered for the next walk of this thread: the answer is read before it is looked whose it is. An unwinder that was

@@ -65,8 +65,8 @@ void repair(ThreadState& thread, Forker forker) {
     const int new_id = id_in_mutexes();
     if (old_id != nobody) {
         thread.id = new_id;
-        always_go_slow(thread);              // the first call finds out what is to be watched
-        thread.plain_walk.caller = nullptr;  // a list in doubt is walked with care
+        always_go_slow(thread);  // the first call finds out what is to be watched
+        thread.plain_walk = {};  // a list in doubt is walked with care
     }
     repair_write_lock(old_id, new_id, forker, thread.walks != 0);
     // RT_CONSISTENT between edits; from before the first unmapping until after the last unlinking it says RT_DELETE,

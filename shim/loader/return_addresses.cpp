@@ -38,7 +38,9 @@ bool is_return_address(Address address) {
 
 bool looks_for_own_return_address(const void* data, const void* frame) {
     const auto at = reinterpret_cast<Address>(data);
-    if (at % word != 0 || !is_readable(data, false) || !is_readable(static_cast<const char*>(data) + 4, false)) {
+    // Most walks that are no unwinder's hand over nothing, and the kernel takes microseconds to refuse that address.
+    if (at < least_page || at % word != 0) return false;
+    if (!is_readable(data, false) || !is_readable(static_cast<const char*>(data) + 4, false)) {
         return false;
     }
     Address wanted = 0;

@@ -76,6 +76,13 @@ void deferred_frees(int turns) {
 void shortest_walk() {
     dl_iterate_phdr([](dl_phdr_info*, std::size_t, void*) { return 1; }, nullptr);
 }
+// Two of them, each from its own place in the code.
+void shortest_walks() {
+    shortest_walk();
+    asm volatile("");  // or the call becomes a jump, and the place is our caller's
+    dl_iterate_phdr([](dl_phdr_info*, std::size_t, void*) { return 1; }, nullptr);
+    asm volatile("");
+}
 // Looks for what lies in the first object, the program: libc's walk too ends there.
 void unwinders_walk() {
     const void* sought = &pairs_left;
@@ -92,6 +99,7 @@ int main(int argc, char** argv) {
         Turn turn;
     } loops[] = {UNKNOT_COUNTED_LOOPS(UNKNOT_LOOP){"walk", walk},
                  {"shortest_walk", shortest_walk},
+                 {"shortest_walks", shortest_walks},
                  {"unwinders_walk", unwinders_walk}};
 #undef UNKNOT_LOOP
     if (argc == 3 && std::strcmp(argv[1], "diverted_pairs") == 0) return diverted_pairs(std::atoi(argv[2])), 0;

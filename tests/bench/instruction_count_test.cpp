@@ -120,6 +120,11 @@ TEST(WalkInstructions, stay_within_the_budget) {
     expect_added({"shortest_walk", 26}, 2, "the shim was not asked");
 }
 
+// The same from two places in turn: each time the one is set aside and the other resumed.
+TEST(WalksInstructions, stay_within_the_budget) {
+    expect_added({"shortest_walks", 2 * 102}, 2 * 26, "the shim was not asked");
+}
+
 // A block that a walk's callback takes from the arena and gives back: nothing of it is the allocator's.
 TEST(DivertedPairInstructions, stay_within_the_budget) {
     constexpr Loop pairs{"diverted_pairs", 172};

@@ -33,6 +33,23 @@ INSTANTIATE_TEST_SUITE_P(, StrictFilter,
                              return std::string(std::get<0>(test.param).name) + "_" + (mode.empty() ? "auto" : mode);
                          });
 
+class QuietWalks : public testing::TestWithParam<std::tuple<Allocator, const char*>> {};
+
+TEST_P(QuietWalks, ask_the_kernel_for_nothing) {
+    const auto& [allocator, mode] = GetParam();
+    if (!is_installed(allocator)) GTEST_SKIP() << "this system has no " << allocator.soname;
+    const process::Command command{{built("walks/quiet_walks")}};
+    const process::Result bare = run_bare(command, allocator);
+    EXPECT_TRUE(bare.succeeded()) << describe(bare) << "\n" << bare.err;
+    const process::Result result = run_with_shim(command, allocator, mode).result;
+    EXPECT_TRUE(result.succeeded()) << describe(result) << "\n" << result.err;
+    EXPECT_EQ(result.out, bare.out);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , QuietWalks, testing::Combine(testing::ValuesIn(allocators), testing::Values("auto", "protect", "observe", "off")),
+    [](const auto& test) { return std::string(std::get<0>(test.param).name) + "_" + std::get<1>(test.param); });
+
 class WalkWrapper : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
 
 // Behind the shim, in the place where the allocator else stands alone.

@@ -15,7 +15,8 @@ namespace {
 const unknot::StatsPage* page = nullptr;
 using Action = std::function<void()>;
 
-// The one place.
+// The one place, and a few others.
+template <int place = 0>
 [[gnu::noinline]] void walk_with(const Action& action) {
     const auto callback = [](dl_phdr_info*, std::size_t, void* data) {
         const auto& given = *static_cast<const Action*>(data);
@@ -23,7 +24,7 @@ using Action = std::function<void()>;
         return 1;
     };
     dl_iterate_phdr(callback, const_cast<Action*>(&action));
-    asm volatile("");  // or the call becomes a jump, and the place is our caller's
+    asm volatile("" : : "i"(place));  // or the call becomes a jump, and the place is our caller's
 }
 
 void become_plain() {
@@ -80,6 +81,27 @@ void nest() {
     allocate_and_free();
 }
 
+// Each is one when its turn comes again, until it allocates.
+void alternate() {
+    const auto from_each = [](const Action& action) {
+        walk_with<0>({});
+        walk_with<1>(action);
+        walk_with<2>({});
+        walk_with<3>({});
+        walk_with<4>({});
+    };
+    from_each({});
+    for (int round = 0; round < 3; ++round) {
+        const std::uint64_t diverted = diverted_by([&] {
+            from_each(allocate_and_free);
+            allocate_and_free();
+            from_each({});
+            allocate_and_free();
+        });
+        scene::expect(diverted == 1, "of several places each is treated like every walk once it allocates");
+    }
+}
+
 void throw_out() {
     become_plain();
     try {
@@ -94,6 +116,7 @@ void run() {
         divert_and_defer();
         leave_the_thread_ordinary();
         nest();
+        alternate();
         if (unknot::process::callbacks_may_throw) throw_out();
     }
 }
@@ -105,8 +128,8 @@ int main() {
     scene::expect(page != nullptr, "the shim is here");
     const std::uint64_t walks = page->walks;
     std::thread(run).join();
-    // 50 rounds of 301 + 1000 + 302 + 301 (the last if callbacks may throw), and the unwinder's own.
-    const std::uint64_t each = 1603 + (unknot::process::callbacks_may_throw ? 301 : 0);
+    // 50 rounds of 301 + 1000 + 302 + 35 + 301 (the last if callbacks may throw), and the unwinder's own.
+    const std::uint64_t each = 1638 + (unknot::process::callbacks_may_throw ? 301 : 0);
     scene::expect(page->walks - walks >= 50 * each, "every walk is counted");
     scene::progress("rounds", 50);
 }
