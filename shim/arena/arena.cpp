@@ -9,31 +9,9 @@
 
 namespace unknot {
 
-// The straight way: the next block of the cursor's room. Budget: with `deallocate` of the newest block, as many
-// instructions as an allocator's thread cache takes for the same.
 void* Arena::allocate(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
-    static_assert(sizeof(Block) == 16, "a payload is as aligned as its header");
-    // One comparison for nothing (0 - 1 is large) and for too much.
-    if (__builtin_expect(size - 1 >= small_limit || alignment > 16 || cursor.busy != nullptr, 0)) {
-        return allocate_slow(cursor, size, alignment, fill);
-    }
-    OperationMark mark = &cursor;  // as Operation, whose end this would not see before cut_slow
-    cursor.busy = &mark;
-    fence();
-    // As a number: without a chunk there is nothing to point at.
-    const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(cursor.next) + sizeof(Block) + round_up(size, 16);
-    if (__builtin_expect(end > reinterpret_cast<std::uintptr_t>(cursor.end), 0)) {
-        cursor.busy = nullptr;
-        return cut_slow(cursor, size, alignment, fill);
-    }
-    auto* block = reinterpret_cast<Block*>(cursor.next);
-    block->size = round_up(size, 16);
-    block->mark = block->live_mark(cookie());
-    cursor.next = block->end();
-    const bool dirty = block->start() < cursor.dirty_end;
-    fence();
-    cursor.busy = nullptr;
-    return fill == Fill::zero && dirty ? memset(block->payload(), 0, block->size) : block->payload();
+    void* payload = cut_next(cursor, size, alignment);
+    return payload != nullptr ? filled(cursor, payload, fill) : allocate_slow(cursor, size, alignment, fill);
 }
 
 UNKNOT_COLD void* Arena::allocate_slow(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
@@ -178,8 +156,7 @@ void* Arena::allocate_large(ArenaCursor& cursor, std::size_t size, std::size_t a
         region->chunks[header].next.store(index, std::memory_order_relaxed);
         region->chunks[header].state.store(ChunkState::inside, std::memory_order_relaxed);
     }
-    count(stats_.large_blocks);
-    note(cursor, 1, static_cast<std::int64_t>(block->size));
+    note(cursor, 1, static_cast<std::int64_t>(block->size), 1);
     return block->payload();
 }
 

@@ -41,6 +41,7 @@ struct ArenaCursor {
     bool in_stretch;               // a stretch under a loader lock is going on: see Arena::end_of_stretch
     bool fleeting;                 // nobody will retire this cursor: it gives its chunk back after every block
     bool left_rooms;               // chunks have become nearly empty within the stretch
+    std::uint32_t large;           // large blocks not yet in the statistics
     std::uint32_t spare;           // the empty span that this thread gave back last in the stretch: index + 1; 0: none
 
     // Before `next` moves back.
@@ -85,6 +86,12 @@ class Arena {
     // `p` is what allocate returned; anything else in the range is reported and stops the process.
     void deallocate(ArenaCursor& cursor, void* p);
 
+    // What allocate does first, inlined by who is in a hurry (arena_region.h). nullptr: it is not that simple, and
+    // nothing has happened.
+    void* cut_next(ArenaCursor& cursor, std::size_t size, std::size_t alignment);
+    // The block of cut_next, with zeroes where they are wanted.
+    static void* filled(const ArenaCursor& cursor, void* payload, Fill fill);
+
     // Bytes that may be used at `p`.
     std::size_t usable_size(const void* p) const;
 
@@ -106,7 +113,9 @@ class Arena {
 
     // Adds what the cursor has counted to the statistics. Most walks have nothing to add.
     void publish(ArenaCursor& cursor) {
-        if (cursor.counted != cursor.next || cursor.block_delta != 0 || cursor.byte_delta != 0) publish_sums(cursor);
+        if (cursor.counted != cursor.next || cursor.block_delta != 0 || cursor.byte_delta != 0 || cursor.large != 0) {
+            publish_sums(cursor);
+        }
     }
 
     // Only for tests: gives the reservation back. No block may be live.
@@ -164,7 +173,7 @@ class Arena {
     void retire_chunk(ArenaCursor& cursor);
     Block* checked(void* p, const char* operation) const;
     std::uint64_t cookie() const { return cookie_.load(std::memory_order_relaxed); }  // Relaxed: as in contains.
-    void note(ArenaCursor& cursor, std::int32_t blocks, std::int64_t bytes);
+    void note(ArenaCursor& cursor, std::int32_t blocks, std::int64_t bytes, std::uint32_t large = 0);
 
     // The range, its start negated: adding is one instruction less than subtracting on the hot path. Until it is
     // known, it lies so that no user-space address is inside whatever `size_` says, and while `size_` is 0 nothing is

@@ -21,8 +21,9 @@ void Arena::count_cut(ArenaCursor& cursor) {
     cursor.counted = cursor.next;
 }
 
-void Arena::note(ArenaCursor& cursor, std::int32_t blocks, std::int64_t bytes) {
+void Arena::note(ArenaCursor& cursor, std::int32_t blocks, std::int64_t bytes, std::uint32_t large) {
     if (in_the_middle(cursor)) {  // of the same sums
+        count(stats_.large_blocks, large);
         count(stats_.arena_live_blocks, static_cast<std::uint64_t>(std::int64_t{blocks}));
         count(stats_.arena_live_bytes, static_cast<std::uint64_t>(bytes));
         return;
@@ -30,20 +31,25 @@ void Arena::note(ArenaCursor& cursor, std::int32_t blocks, std::int64_t bytes) {
     const Operation operation(cursor);
     cursor.block_delta += blocks;
     cursor.byte_delta += bytes;
+    cursor.large += large;
 }
 
 void Arena::publish_sums(ArenaCursor& cursor) {
     if (in_the_middle(cursor)) return;
     std::int32_t blocks = 0;
     std::int64_t bytes = 0;
+    std::uint32_t large = 0;
     {
         const Operation operation(cursor);
         count_cut(cursor);
         blocks = cursor.block_delta;
         bytes = cursor.byte_delta;
         cursor.block_delta = 0;
+        large = cursor.large;
         cursor.byte_delta = 0;
+        cursor.large = 0;
     }
+    if (large != 0) count(stats_.large_blocks, large);
     // Two's complement: adding a negative delta to the unsigned counter subtracts.
     count(stats_.arena_live_blocks, static_cast<std::uint64_t>(std::int64_t{blocks}));
     count(stats_.arena_live_bytes, static_cast<std::uint64_t>(bytes));

@@ -10,6 +10,7 @@
 #include "shim/doors/averted.h"
 #include "shim/doors/counting.h"
 #include "shim/doors/defer.h"
+#include "shim/doors/divert_at_once.h"
 #include "shim/doors/enter.h"
 #include "shim/loader/identity.h"
 #include "shim/loader/loader_lock.h"
@@ -41,6 +42,15 @@ void* divert(ThreadState& thread, const Request& request, const void* caller) {
     always_go_slow(thread);  // the first call after the lock is gone catches up
     if (!thread.has_exit_hook) arm_exit_hook(thread);
     if (owns_write_lock(thread)) note_diverting(thread);
+    return block;
+}
+
+// The same of a block for whose walk that has been noted.
+void* divert_another(ThreadState& thread, const Request& request, const void* caller) {
+    void* block = arena.allocate(thread.cursor, request.size, request.alignment, request.fill);
+    if (block == nullptr) return nullptr;
+    note_another(thread, request.size);
+    witness(unknot_stats.under_loader_lock, caller);
     return block;
 }
 
@@ -136,11 +146,9 @@ void* resize_in_arena(ThreadState& thread, void* pointer, const Request& request
 }  // namespace
 
 Served divert_allocation(Request request, const void* caller) {
-    if (void* block = divert_at_once(request.size, request.alignment, request.fill, caller)) return {true, block};
-    return divert_with_care(request, caller);
-}
-
-Served divert_with_care(Request request, const void* caller) {
+    if (diverts_again(thread_state) && request.alignment != no_alignment) {
+        if (void* block = divert_another(thread_state, request, caller)) return {true, block};
+    }
     ThreadState& thread = enter();
     const bool owns = owns_loader_lock(thread);
     if (is_calibrating(thread)) return for_the_calibration(thread, request);

@@ -36,9 +36,6 @@ struct Served {
     void* block;  // nullptr: failed, and errno says so where the contract wants it
 };
 
-// What a walk's callback allocates, from its second block on: no question of divert_allocation's would be answered
-// otherwise. nullptr: it is not that simple, and nothing has happened.
-void* divert_at_once(std::size_t size, std::size_t alignment, Fill fill, const void* caller);
 // A block of the arena. No question about locks, and no look at whether we are protecting: the arena takes its own back
 // always.
 void take_back(void* block);
@@ -47,7 +44,6 @@ void take_back(void* block);
 // By value: no local of the slow half is still in use when it forwards, so it forwards by a jump, and the stand-ins too
 // find their caller's address where they expect it.
 Served divert_allocation(Request request, const void* caller);
-Served divert_with_care(Request request, const void* caller);  // the same, for who has tried divert_at_once
 Served divert_reallocation(Reallocation what, const void* caller);
 // True: done (given back to the arena, or deferred).
 [[nodiscard]] bool divert_deallocation(const Deallocation& call, const void* caller);

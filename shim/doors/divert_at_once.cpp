@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The straight way of what a walk's callback allocates and gives back: everybody who wants the loader's lock waits for
-// it meanwhile. The walk's first block goes the careful way and notes what is to be noted of the walk; what is left of
-// each further one stands here.
-// Budget (x86_64, checked by a test): a pair of malloc and free, from the program's call and back, 160 instructions.
-#include "shim/doors/averted.h"
+#include "shim/doors/divert_at_once.h"
+
+#include "shim/arena/arena_region.h"
 #include "shim/doors/counting.h"
-#include "shim/doors/divert.h"
-#include "shim/doors/enter.h"
-#include "shim/loader/loader_lock.h"
 #include "shim/log/witness.h"
-#include "shim/system/sizes.h"
 
 namespace unknot {
 
@@ -22,17 +16,21 @@ namespace {
 
 }  // namespace
 
-void* divert_at_once(std::size_t size, std::size_t alignment, Fill fill, const void* caller) {
+// Calls nothing, so that it needs no frame.
+template <Fill fill>
+void* divert_at_once(std::size_t size, const void* caller) {
     ThreadState& thread = thread_state;
-    if (!has_diverted_in_walk(thread) || !surely_owns_write_lock(thread) || alignment == no_alignment) return nullptr;
-    ++thread.slow_calls;
-    void* block = arena.allocate(thread.cursor, size, alignment, fill);
-    if (block == nullptr) return nullptr;
-    count_as_owner(unknot_stats.diverted);
-    thread.stretch.diverted += size;
-    witness(unknot_stats.under_loader_lock, caller);
-    return block;
+    if (__builtin_expect(!diverts_again(thread), 0)) return nullptr;
+    WitnessRecord& record = home_of(unknot_stats.under_loader_lock, caller);
+    if (__builtin_expect(!is_sighting_of(record, caller), 0)) return nullptr;
+    void* block = arena.cut_next(thread.cursor, size, 16);
+    if (__builtin_expect(block == nullptr, 0)) return nullptr;
+    note_another(thread, size);
+    add_sighting(record);
+    return Arena::filled(thread.cursor, block, fill);
 }
+template void* divert_at_once<Fill::as_is>(std::size_t size, const void* caller);
+template void* divert_at_once<Fill::zero>(std::size_t size, const void* caller);
 
 void take_back(void* block) {
     ThreadState& thread = thread_state;

@@ -6,18 +6,31 @@
 
 #include "shim/allocator/open_questions.h"
 #include "shim/allocator/real_allocator.h"
-#include "shim/doors/divert.h"
+#include "shim/doors/divert_at_once.h"
 #include "shim/doors/enter.h"
 #include "shim/system/sizes.h"
 
 namespace unknot {
 
+namespace {
+// The arena's blocks are that much aligned anyway. no_alignment is 0.
+constexpr bool is_everyday(std::size_t alignment) {
+    return alignment - 1 < 16;
+}
+}  // namespace
+
+// The careful half is a function of its own, which is jumped to: a request in memory would cost the other one a frame.
 #define UNKNOT_ALLOCATION(id, symbol, parameters, arguments, failure_, size_, alignment_, fill_)           \
-    void* id##_slow parameters {                                                                           \
-        if (void* block = divert_at_once(size_, alignment_, fill_, UNKNOT_CALLER)) return block;           \
+    UNKNOT_COLD static void* id##_with_care parameters {                                                   \
         const Request request{.size = size_, .alignment = alignment_, .fill = fill_, .failure = failure_}; \
-        const Served served = divert_with_care(request, UNKNOT_CALLER);                                    \
+        const Served served = divert_allocation(request, UNKNOT_CALLER);                                   \
         return served.yes ? served.block : real_allocator.id arguments;                                    \
+    }                                                                                                      \
+    void* id##_slow parameters {                                                                           \
+        if (is_everyday(alignment_)) {                                                                     \
+            if (void* block = divert_at_once<fill_>(size_, UNKNOT_CALLER)) return block;                   \
+        }                                                                                                  \
+        return id##_with_care arguments;                                                                   \
     }
 #define UNKNOT_ALLOCATION_INTO(id, symbol)                                                              \
     int id##_slow(void** out, std::size_t alignment, std::size_t size) {                                \

@@ -15,6 +15,16 @@ inline std::size_t home_of(std::uint64_t address) {
     constexpr int bits = std::countr_zero(witness_records);
     return static_cast<std::uint32_t>(address) * 0x9E3779B1u >> (32 - bits);
 }
+inline std::uint64_t address_of(const void* caller) {
+    return static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(caller));
+}
+inline WitnessRecord& home_of(WitnessRecord (&records)[witness_records], const void* caller) {
+    return records[home_of(address_of(caller))];
+}
+// Relaxed: readers look at a process that may be in the middle of anything.
+inline bool is_sighting_of(WitnessRecord& record, const void* caller) {
+    return std::atomic_ref(record.address).load(std::memory_order_relaxed) == address_of(caller);
+}
 
 UNKNOT_COLD void witness_elsewhere(WitnessRecord (&records)[witness_records], std::uint64_t caller);
 
@@ -26,11 +36,9 @@ inline void add_sighting(WitnessRecord& record) {
 
 // One more sighting of `caller`. A table that is full keeps those that are seen most.
 inline void witness(WitnessRecord (&records)[witness_records], const void* caller) {
-    const auto address = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(caller));
-    WitnessRecord& home = records[home_of(address)];
-    // Relaxed, all: readers look at a process that may be in the middle of anything.
-    if (std::atomic_ref(home.address).load(std::memory_order_relaxed) == address) return add_sighting(home);
-    witness_elsewhere(records, address);
+    WitnessRecord& home = home_of(records, caller);
+    if (is_sighting_of(home, caller)) return add_sighting(home);
+    witness_elsewhere(records, address_of(caller));
 }
 
 }  // namespace unknot

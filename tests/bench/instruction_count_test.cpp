@@ -127,7 +127,7 @@ TEST(WalksInstructions, stay_within_the_budget) {
 
 // A block that a walk's callback takes from the arena and gives back: nothing of it is the allocator's.
 TEST(DivertedPairInstructions, stay_within_the_budget) {
-    constexpr Loop pairs{"diverted_pairs", 172};
+    constexpr Loop pairs{"diverted_pairs", 134};
     const double protecting = instructions_per_turn(pairs, before_allocator("libunknot.so"));
     EXPECT_LE(protecting, pairs.budget * slack);
     EXPECT_GE(protecting, 100) << "it was not diverted";

@@ -134,9 +134,9 @@ TEST_P(JumpOutOfTheArena, leaves_a_cursor_that_goes_on) {
         const bool jumped = jump_out_of(w, GetParam().operation, at);
         go_on(w, 5);
         ASSERT_EQ(w.fresh.cursor.busy, nullptr) << "after instruction " << at;
-        const std::uint64_t large = w.fresh.page.large_blocks;
+        const std::uint64_t large = w.fresh.large_blocks();
         go_on(w, 5);
-        EXPECT_EQ(w.fresh.page.large_blocks, large) << "small blocks still get spans, after instruction " << at;
+        EXPECT_EQ(w.fresh.large_blocks(), large) << "small blocks still get spans, after instruction " << at;
         EXPECT_LE(large, 40u) << at;
         for (std::size_t i = 0; i < w.count; ++i) {
             ASSERT_TRUE(holds(w.live[i], 16)) << at;

@@ -211,7 +211,7 @@ TEST(Arena, gives_the_pages_of_a_large_block_back_at_once) {
     fresh.free(block);
     EXPECT_EQ(resident(block, 32 * mib), 0u);
     EXPECT_EQ(fresh.page.arena_committed, 0u);
-    EXPECT_EQ(fresh.page.large_blocks, 1u);
+    EXPECT_EQ(fresh.large_blocks(), 1u);
 }
 
 // Without recycling 100 GiB of blocks would need three times the reservation.

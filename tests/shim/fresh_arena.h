@@ -36,6 +36,10 @@ struct FreshArena {
         arena.publish(cursor);
         return page.arena_live_blocks;
     }
+    std::uint64_t large_blocks() {
+        arena.publish(cursor);
+        return page.large_blocks;
+    }
     std::uint64_t live_bytes() {
         arena.publish(cursor);
         return page.arena_live_bytes;
