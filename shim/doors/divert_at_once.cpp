@@ -20,7 +20,7 @@ namespace {
 template <Fill fill>
 void* divert_at_once(std::size_t size, const void* caller) {
     ThreadState& thread = thread_state;
-    if (__builtin_expect(!diverts_again(thread), 0)) return nullptr;
+    if (__builtin_expect(size - 1 >= Arena::small_limit || !diverts_again(thread), 0)) return nullptr;
     WitnessRecord& record = home_of(unknot_stats.under_loader_lock, caller);
     if (__builtin_expect(!is_sighting_of(record, caller), 0)) return nullptr;
     void* block = arena.cut_next(thread.cursor, size, 16);
