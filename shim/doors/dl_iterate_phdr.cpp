@@ -244,7 +244,7 @@ bool is_unwinders_place(ThreadState& thread, const void* place, const void* data
 int walk_by_others(ThreadState& thread, const void* place, Callback callback, void* data) {
     const std::uint32_t calls = thread.slow_calls;
     int result = 0;
-    set_plain_walk_aside(thread);
+    set_plain_walk_aside(thread, place);
     if (!keeps_snapshot() || is_walk_wrapped() || owns_write_lock(thread)) {
         result = pass_on(thread, InnerCode::none, callback, data);
     } else if (!try_to_walk_for_real(thread, InnerCode::none, callback, data, result)) {

@@ -35,10 +35,10 @@ void learn_plain_walk(ThreadState& thread, const void* caller) {
     become_plain_walk(thread, caller);
 }
 
-void set_plain_walk_aside(ThreadState& thread) {
+void set_plain_walk_aside(ThreadState& thread, const void* caller) {
     PlainWalk& plain = thread.plain_walk;
     const void* const last = plain.caller;
-    if (last == nullptr || last == being_changed) return;
+    if (last == nullptr || last == being_changed || last == caller) return;
     plain.caller = being_changed;
     std::atomic_signal_fence(std::memory_order_seq_cst);
     // In the first gap, which a resumed walk may have left; where there is none the one is forgotten that waits

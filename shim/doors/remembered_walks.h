@@ -32,8 +32,9 @@ inline bool is_unwinders_again(const ThreadState& thread, const void* caller) {
 // The walk that has just ended, by code outside the allocator, went without a call of ours: the next one from there is
 // plain, while the snapshot stays exact.
 void learn_plain_walk(ThreadState& thread, const void* caller);
-// A walk from another place begins. It may allocate, which would make this thread forget the place whose walks do not.
-void set_plain_walk_aside(ThreadState& thread);
+// A walk that is not plain begins, from another place perhaps. It may allocate, which would make this thread forget the
+// place whose walks do not.
+void set_plain_walk_aside(ThreadState& thread, const void* caller);
 // Has the place been set aside, or not even that? Then it is the plain walk's again, unless the list has changed.
 bool resume_plain_walk(ThreadState& thread, const void* caller);
 
