@@ -10,8 +10,9 @@
 namespace unknot {
 
 void* Arena::allocate(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {
-    void* payload = cut_next(cursor, size, alignment);
-    return payload != nullptr ? filled(cursor, payload, fill) : allocate_slow(cursor, size, alignment, fill);
+    bool dirty = true;
+    void* payload = cut_next(cursor, size, alignment, dirty);
+    return payload != nullptr ? filled(payload, fill, dirty) : allocate_slow(cursor, size, alignment, fill);
 }
 
 UNKNOT_COLD void* Arena::allocate_slow(ArenaCursor& cursor, std::size_t size, std::size_t alignment, Fill fill) {

@@ -87,10 +87,9 @@ class Arena {
     void deallocate(ArenaCursor& cursor, void* p);
 
     // What allocate does first, inlined by who is in a hurry (arena_region.h). nullptr: it is not that simple, and
-    // nothing has happened.
-    void* cut_next(ArenaCursor& cursor, std::size_t size, std::size_t alignment);
-    // The block of cut_next, with zeroes where they are wanted.
-    static void* filled(const ArenaCursor& cursor, void* payload, Fill fill);
+    // nothing has happened. `dirty`: may the block hold something else than zeroes?
+    void* cut_next(ArenaCursor& cursor, std::size_t size, std::size_t alignment, bool& dirty);
+    static void* filled(void* payload, Fill fill, bool dirty);
 
     // Bytes that may be used at `p`.
     std::size_t usable_size(const void* p) const;

@@ -44,8 +44,8 @@ void Arena::publish_sums(ArenaCursor& cursor) {
         count_cut(cursor);
         blocks = cursor.block_delta;
         bytes = cursor.byte_delta;
-        cursor.block_delta = 0;
         large = cursor.large;
+        cursor.block_delta = 0;
         cursor.byte_delta = 0;
         cursor.large = 0;
     }

@@ -123,7 +123,8 @@ struct Arena::Region {
 
 // The straight way: the next block of the cursor's room. Budget: with `deallocate` of the newest block, as many
 // instructions as an allocator's thread cache takes for the same.
-[[gnu::always_inline]] inline void* Arena::cut_next(ArenaCursor& cursor, std::size_t size, std::size_t alignment) {
+[[gnu::always_inline]] inline void* Arena::cut_next(ArenaCursor& cursor, std::size_t size, std::size_t alignment,
+                                                    bool& dirty) {
     static_assert(sizeof(Block) == 16, "a payload is as aligned as its header");
     // One comparison for nothing (0 - 1 is large) and for too much.
     if (__builtin_expect(size - 1 >= small_limit || alignment > 16 || cursor.busy != nullptr, 0)) return nullptr;
@@ -138,6 +139,7 @@ struct Arena::Region {
         block->size = round_up(size, 16);
         block->mark = block->live_mark(cookie());
         cursor.next = block->end();
+        dirty = block->start() < cursor.dirty_end;  // later a handler may have moved the cursor to another chunk
         payload = block->payload();
     }
     fence();
@@ -145,10 +147,8 @@ struct Arena::Region {
     return payload;
 }
 
-// `payload` is what cut_next has just returned. A handler in between can make it no cleaner.
-[[gnu::always_inline]] inline void* Arena::filled(const ArenaCursor& cursor, void* payload, Fill fill) {
+[[gnu::always_inline]] inline void* Arena::filled(void* payload, Fill fill, bool dirty) {
     const Block* block = static_cast<const Block*>(payload) - 1;
-    const bool dirty = reinterpret_cast<const char*>(block) < cursor.dirty_end;
     return fill == Fill::zero && dirty ? memset(payload, 0, block->size) : payload;
 }
 

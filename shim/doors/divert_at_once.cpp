@@ -23,11 +23,12 @@ void* divert_at_once(std::size_t size, const void* caller) {
     if (__builtin_expect(size - 1 >= Arena::small_limit || !diverts_again(thread), 0)) return nullptr;
     WitnessRecord& record = home_of(unknot_stats.under_loader_lock, caller);
     if (__builtin_expect(!is_sighting_of(record, caller), 0)) return nullptr;
-    void* block = arena.cut_next(thread.cursor, size, 16);
+    bool dirty = true;
+    void* block = arena.cut_next(thread.cursor, size, 16, dirty);
     if (__builtin_expect(block == nullptr, 0)) return nullptr;
     note_another(thread, size);
     add_sighting(record);
-    return Arena::filled(thread.cursor, block, fill);
+    return Arena::filled(block, fill, dirty);
 }
 template void* divert_at_once<Fill::as_is>(std::size_t size, const void* caller);
 template void* divert_at_once<Fill::zero>(std::size_t size, const void* caller);

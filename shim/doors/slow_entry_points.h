@@ -9,7 +9,7 @@
 namespace [[gnu::visibility("hidden")]] unknot {
 
 // Deallocations are not marked as cold: where size alone counts, g++ clears a record by rep stos, which stalls. Nor are
-// allocations, whose straight way is held up by nothing.
+// allocations, whose slow halves begin with the straight way of a walk that allocates.
 #define UNKNOT_ALLOCATION(id, symbol, parameters, ...) [[gnu::noinline]] void* id##_slow parameters;
 #define UNKNOT_ALLOCATION_INTO(id, symbol) UNKNOT_COLD int id##_slow(void**, std::size_t, std::size_t);
 #define UNKNOT_REALLOCATION(id, symbol, parameters, ...) UNKNOT_COLD void* id##_slow parameters;

@@ -32,7 +32,7 @@ struct PlainWalk {
     const void* caller;  // nullptr: none is known
     std::uint64_t adds;
     std::uint32_t loaded;
-    const void* set_aside[3];  // other such places, under the same list, the last one first
+    const void* set_aside[3];  // other such places, under the same list; nullptr: none
 };
 
 struct ThreadState {

@@ -7,6 +7,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <functional>
@@ -124,8 +125,11 @@ void first_block(World& w) {
 
 void cut_and_take_back(World& w) {
     void* block = w.fresh.allocate(64);
+    fill(block, 0, 64);
     stepped([&] { w.fresh.free(block); });
     stepped([&] { block = w.fresh.allocate(64, 16, Fill::zero); });
+    const auto* bytes = static_cast<const char*>(block);
+    w.broken |= std::any_of(bytes, bytes + 64, [](char byte) { return byte != 0; });
     w.own(block, 64);
 }
 

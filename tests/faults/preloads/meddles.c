@@ -31,6 +31,21 @@ __attribute__((unused)) static void meddle(void) {
     inside = 0;
 }
 
+static int look(struct dl_phdr_info* info, size_t size, void* data) {
+    (void)info, (void)size, (void)data;
+    return 0;
+}
+
+// The same without an allocation, for what an allocator calls inside malloc.
+__attribute__((unused)) static void look_around(void) {
+    if (inside) return;
+    inside = 1;
+    pthread_mutex_lock(&own);
+    dl_iterate_phdr(look, NULL);
+    pthread_mutex_unlock(&own);
+    inside = 0;
+}
+
 // A look-up that is not the wrapped one.
 #if defined(__x86_64__)
 #define BASE_VERSION "GLIBC_2.2.5"
@@ -63,16 +78,25 @@ int pthread_mutex_lock(pthread_mutex_t* mutex) {
     return next(mutex);
 }
 #elif defined(MEDDLES_WITH_trylock)
+// jemalloc calls both inside malloc and free, its own lock taken: allocating there is its end, shim or not.
+extern int mallctl(const char*, void*, size_t*, void*, size_t) __attribute__((weak));
+static void meddle_here(void) {
+    if (mallctl != NULL) {
+        look_around();
+    } else {
+        meddle();
+    }
+}
 int pthread_mutex_trylock(pthread_mutex_t* mutex) {
     static __typeof__(&pthread_mutex_trylock) next;
     if (next == NULL) next = REAL(pthread_mutex_trylock);
-    meddle();
+    meddle_here();
     return next(mutex);
 }
 int pthread_mutex_unlock(pthread_mutex_t* mutex) {
     static __typeof__(&pthread_mutex_unlock) next;
     if (next == NULL) next = REAL(pthread_mutex_unlock);
-    meddle();
+    meddle_here();
     return next(mutex);
 }
 #elif defined(MEDDLES_WITH_dlsym)
@@ -91,21 +115,10 @@ int dl_iterate_phdr(int (*callback)(struct dl_phdr_info*, size_t, void*), void* 
     return next(callback, data);
 }
 #elif defined(MEDDLES_WITH_mmap)
-// Allocators call it inside malloc: no allocation here, with or without the shim.
-static int look(struct dl_phdr_info* info, size_t size, void* data) {
-    (void)info, (void)size, (void)data;
-    return 0;
-}
 WRAPS(mmap)
 void* mmap(void* at, size_t bytes, int protection, int flags, int file, off_t offset) {
     FIND_FIRST(mmap)
-    if (!inside) {
-        inside = 1;
-        pthread_mutex_lock(&own);
-        dl_iterate_phdr(look, NULL);
-        pthread_mutex_unlock(&own);
-        inside = 0;
-    }
+    look_around();
     return next(at, bytes, protection, flags, file, offset);
 }
 #endif
